@@ -74,6 +74,29 @@ it('the command line and the library leave the home folder empty', async () => {
   expect(readdirSync(join(base, 'tmp'))).toEqual([])
 })
 
+/** The modules of Redis that a process has loaded: before and after it was asked for workers. */
+const loaded = `
+import Module from 'node:module'
+import { openStudio } from ${JSON.stringify(join(root, 'dist/studio/openStudio.node.js'))}
+import ${JSON.stringify(join(root, 'dist/cli/commands/studio.js'))}
+const count = () => Object.keys(Module._cache).filter((path) => /node_modules.(ioredis|bullmq)/.test(path)).length
+const studio = await openStudio({ root: '.', host: '127.0.0.1', port: 0, onError: console.error })
+const headers = { authorization: 'Bearer ' + new URL(studio.ownerUrl).searchParams.get('token') }
+const { workers } = await (await fetch(studio.url + '/api/session', { headers })).json()
+const { status } = await fetch(studio.url + '/api/workers', { headers })
+console.log(workers, status, count())
+await studio.close()
+await import(${JSON.stringify(join(root, 'dist/workers/overview.js'))})
+console.log(count() > 0)
+`
+
+it('a studio without --workers loads nothing of Redis, and has no part of workers', async () => {
+  mkdirSync(join(base, 'studio'))
+  writeFileSync(join(base, 'studio/program.mjs'), loaded)
+  const { stdout, stderr } = await run(process.execPath, ['program.mjs'], { cwd: join(base, 'studio'), env: env() })
+  expect([stdout, stderr]).toEqual(['false 404 0\ntrue\n', ''])
+})
+
 const strace = process.platform === 'linux' && spawnSync('strace', ['-V']).status === 0
 
 /** The system calls of a process that open, create or rename files or use the network. */

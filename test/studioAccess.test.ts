@@ -12,7 +12,15 @@ const token = 'the-token-of-the-owner-0123456789'
 const errors: unknown[] = []
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'attune-access-'))
-  studio = await openStudio({ root, host: '127.0.0.1', port: 0, token, onError: (error) => errors.push(error) })
+  const workers = { url: 'redis://:secret@h', address: 'redis://h', read: async () => ({ workers: [], runs: [] }) }
+  studio = await openStudio({
+    root,
+    host: '127.0.0.1',
+    port: 0,
+    token,
+    workers,
+    onError: (error) => errors.push(error),
+  })
 })
 afterAll(async () => {
   await studio.close()
@@ -119,7 +127,21 @@ describe('every route of the studio', () => {
         headers: { ...headers, origin: studio.url },
       })
       expect(status).toBe(200)
-      expect(JSON.parse(body)).toMatchObject({ person: { role: 'own' }, root })
+      expect(JSON.parse(body)).toMatchObject({ person: { role: 'own' }, root, workers: true })
+    }
+  })
+
+  it('is refused to annotators where it shows workers', async () => {
+    const added = await send({
+      ...{ method: 'POST', path: '/api/annotators' },
+      headers: { ...asOwner, 'content-type': 'application/json' },
+      body: JSON.stringify({ requestId: 'added-by-a-test', name: 'ann', role: 'annotate', projects: [] }),
+    })
+    const theirs = /token=([\w-]+)/.exec(added.body)![1]
+    for (const path of ['/api/workers', '/api/live?topic=workers']) {
+      const headers = { authorization: `Bearer ${theirs}` }
+      expect((await send({ method: 'GET', path, headers })).status, path).toBe(403)
+      expect((await send({ method: 'GET', path, headers: asOwner })).status, path).toBe(200)
     }
   })
 

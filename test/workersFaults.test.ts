@@ -11,6 +11,7 @@ import { version } from '../src/util/version.node.ts'
 import { type Coordinator, type CoordinatorOptions, openCoordinator } from '../src/workers/coordinator.ts'
 import { type Job, queueName, queuePrefix, type RunEntry, runEntrySchema } from '../src/workers/redis.ts'
 import { sealBytes } from '../src/workers/seal.ts'
+import { canMount, mount, unmount } from './support/mount.ts'
 import { freePort, hasRedis, openRedis, startWorker, type TestRedis, type TestWorker } from './support/redis.ts'
 import { type Ended, errorOf, killer, logOf, start, weightsOf } from './support/runs.ts'
 import { writeInputs } from './support/scenarios.ts'
@@ -274,6 +275,31 @@ describe.skipIf(!hasRedis())('with workers', () => {
     mkdirSync(content)
     await until(() => coordinator.workers() === 1)
     while ((await share(coordinator, shards)) > 0) await wait(500)
+  })
+
+  it.concurrent('a worker with a full disk gives its shards to others until there is room', {
+    skip: !canMount(),
+  }, async (test) => {
+    const small = join(root, 'small')
+    mount(small, 'size=512k')
+    test.onTestFinished(() => unmount(small))
+    const { coordinator, redis, notes, workers } = await openField(1, test.onTestFinished)
+    const full = startWorker(redis.url, small, ['--name', 'full'])
+    test.onTestFinished(() => full.kill())
+    await until(() => coordinator.workers() === 2)
+    const shards = await work.shards(coordinator, 6)
+    const isFull = /^worker full takes no shards for a while: \S+content cannot be written or read \(ENOSPC\)$/
+    do expect(await share(coordinator, shards)).toBe(0)
+    while (!notes.some((note) => isFull.test(note)))
+    expect([done(full), full.errors()]).toEqual([0, ''])
+    await until(() => done(workers[0]) >= 6)
+    expect(failures(full)).toEqual([expect.objectContaining({ message: expect.stringMatching(/\(ENOSPC\)$/) })])
+    expect(readdirSync(join(small, 'worker/content')).filter((name) => name.endsWith('.tmp'))).toEqual([])
+    mount(small, 'remount,size=8m')
+    while (done(full) === 0) expect(await share(coordinator, shards)).toBe(0)
+    expect(notes.filter((note) => isFull.test(note))).toHaveLength(1)
+    expect(notes).toHaveLength(3)
+    expect(failures(full)).toHaveLength(1)
   })
 
   it.concurrent('a worker of another version is refused by name', async (test) => {

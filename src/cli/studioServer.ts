@@ -3,6 +3,7 @@ import { basename, resolve } from 'node:path'
 import { z } from 'zod'
 import { isLoopback } from '../http/guards.ts'
 import { openStudio, type Studio } from '../studio/openStudio.node.ts'
+import type { WorkersSource } from '../studio/workers/routes.ts'
 import { badInput } from '../util/fault.ts'
 import { openInBrowser } from './browser.ts'
 import { interruptible } from './interrupt.ts'
@@ -35,7 +36,7 @@ export type StudioFlags = z.output<z.ZodObject<typeof studioFields>>
  */
 export const runStudio = async (
   root: string,
-  options: StudioFlags,
+  options: StudioFlags & { workers?: WorkersSource },
   out: Output,
   begin: (studio: Studio) => Promise<string> = async ({ ownerUrl }) => ownerUrl,
 ): Promise<void> => {

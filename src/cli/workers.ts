@@ -1,5 +1,6 @@
 /** `--workers` on the command line: lines that tell of workers, and a record without passwords. */
 import type { Sharing } from '../util/sharing.ts'
+import { withoutPassword } from '../workers/address.ts'
 import { openSharing, type WorkersSettings } from '../workers/sharing.ts'
 import type { Screen } from './screen.ts'
 import { painter } from './screen.ts'
@@ -28,5 +29,5 @@ export const withWorkers = async <S extends object, R>(
 /** The command line as run.json keeps it: without the password of a Redis. */
 export const recordedCommand = (argv: readonly string[]): string[] => [
   'attune',
-  ...argv.map((word) => word.replace(/^(--workers=)?(rediss?:\/\/)\S*@/, '$1$2')),
+  ...argv.map((word) => (/^(--workers=)?rediss?:\/\//.test(word) ? withoutPassword(word) : word)),
 ]

@@ -7,6 +7,8 @@ export type Session = {
   version: string
   /** The folder that the studio works in. */
   root: string
+  /** Whether it shows workers: it was started with --workers. */
+  workers: boolean
 }
 
 /** GET /api/live?topic=...&topic=..., as server-sent events. A topic that ends in / takes all below it. */

@@ -16,6 +16,8 @@ export type AppOptions = {
   /** The folder that the studio works in. */
   root: string
   version: string
+  /** Whether there is a part that shows workers. */
+  workers: boolean
   /** Host headers that are answered, with their port: 127.0.0.1:8001. */
   hosts(): readonly string[]
   findPerson: FindPerson
@@ -27,13 +29,24 @@ export type AppOptions = {
   onError(error: unknown): void
 }
 
-export const makeStudioApp = ({ root, version, hosts, findPerson, live, files, parts, onError }: AppOptions) => {
+export const makeStudioApp = ({
+  root,
+  version,
+  workers,
+  hosts,
+  findPerson,
+  live,
+  files,
+  parts,
+  onError,
+}: AppOptions) => {
+  const session = { version, root, workers }
   const app = new Hono<StudioEnv>()
   app.use(headers)
   app.use(onlyHosts(hosts))
   app.use('/api/*', (context, next) => refuseOtherOrigins(origins(hosts()))(context, next))
   app.use('/api/*', identify(findPerson))
-  app.get('/api/session', (context) => context.json({ person: context.get('person'), version, root } satisfies Session))
+  app.get('/api/session', (context) => context.json({ person: context.get('person'), ...session } satisfies Session))
   app.get('/api/live', (context) => {
     const topics = context.req.queries('topic') ?? []
     if (context.get('person').role !== 'own' && topics.some((topic) => ofOwner.test(topic)))
@@ -66,7 +79,7 @@ export const makeStudioApp = ({ root, version, hosts, findPerson, live, files, p
 }
 
 /** Topics that only the owner may listen to. */
-const ofOwner = /^(runs?|jobs?|retests|play)(\/|$)/
+const ofOwner = /^(runs?|jobs?|retests|play|workers)(\/|$)/
 
 /** @param styles beside the page's own files: libraries add some with a nonce */
 const policyWith = (styles: string) =>

@@ -16,6 +16,7 @@ import { reportRoutes } from './reports/routes.ts'
 import { openRunsPart } from './runs/routes.ts'
 import { newToken, type Person, sameHash, tokenHash } from './session.ts'
 import { openStaticFiles } from './staticFiles.node.ts'
+import { openWorkersPart, type WorkersSource } from './workers/routes.ts'
 
 export type StudioOptions = {
   /** The folder to work in: its runs, its files of rows, its labels. */
@@ -28,6 +29,8 @@ export type StudioOptions = {
   names?: readonly string[]
   /** The owner's token; a new one by default. */
   token?: string
+  /** Of the Redis whose workers it shows, and which trainings that it starts may use. Its owner closes it. */
+  workers?: WorkersSource
   onError(error: unknown): void
 }
 
@@ -43,7 +46,7 @@ export type Studio = {
 
 /** Throws Faults 'no-file' for a folder that is not there, 'bad-file' for a label store, 'bad-flag' for the address. */
 export const openStudio = async (options: StudioOptions): Promise<Studio> => {
-  const { host, port, names = [], onError } = options
+  const { host, port, names = [], workers: source, onError } = options
   const root = await realpath(options.root).catch(() => {
     throw badInput('no-file', 'is not there; give a folder', { file: options.root })
   })
@@ -59,7 +62,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
     live,
     savePreference: (preference) => savePreference(labels.labels, preference),
   })
-  const jobs = await jobRoutes(labels.labels, { root, onError })
+  const jobs = await jobRoutes(labels.labels, { root, workers: source, onError })
   const runs = openRunsPart(root, live, {
     async resume({ method, output }) {
       const { state } = await jobs.jobs.add({ kind: 'train', title: method, argv: ['runs', 'resume', output], output })
@@ -70,6 +73,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
       return last?.state === 'failed' ? last.problem : undefined
     },
   })
+  const workers = source && openWorkersPart(source, live)
   const findPerson = (given: string) => (sameHash(tokenHash(given), ownerHash) ? owner : labels.findPerson(given))
   let own: readonly string[] = []
   /** As others reach it, for the links of annotators. */
@@ -77,11 +81,15 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
   const app = makeStudioApp({
     root,
     version: await version(),
+    workers: workers !== undefined,
     hosts: () => own,
     findPerson,
     live,
     files,
-    parts: [labels.routes, runs.routes, reportRoutes(root), playground.routes, jobs.routes],
+    parts: [
+      ...[labels.routes, runs.routes, reportRoutes(root), playground.routes, jobs.routes],
+      ...(workers ? [workers.routes] : []),
+    ],
     onError,
   })
   try {
@@ -95,6 +103,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
       async close() {
         live.close()
         runs.close()
+        workers?.close()
         await Promise.all([server.close(), playground.close()])
         await jobs.close()
         await labels.close()
@@ -104,6 +113,7 @@ export const openStudio = async (options: StudioOptions): Promise<Studio> => {
   } catch (error) {
     live.close()
     runs.close()
+    workers?.close()
     await playground.close()
     await jobs.close()
     await labels.close()

@@ -1,8 +1,9 @@
 /** The address of a Redis in words. */
 
-/** Without its password: for messages, logs and run.json. */
+/** Without its password, which may also stand behind a question mark: for messages, logs, run.json and the studio. */
 export const withoutPassword = (url: string): string => {
-  const at = url.lastIndexOf('@')
-  const scheme = url.indexOf('://')
-  return at < 0 || scheme < 0 ? url : `${url.slice(0, scheme + 3)}${url.slice(at + 1)}`
+  const [plain] = url.split('?')
+  const at = plain.lastIndexOf('@')
+  const scheme = plain.indexOf('://')
+  return at < 0 || scheme < 0 ? plain : `${plain.slice(0, scheme + 3)}${plain.slice(at + 1)}`
 }

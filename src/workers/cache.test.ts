@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -45,6 +45,39 @@ it('never removes what a shard is about to read', async () => {
   const cache = await open(2000)
   const paths = await cache.fetchAll(exchange, [1, 2, 3, 4].map(hashOf))
   for (const [hash, path] of paths) expect(sha256(readFileSync(path)).toString('hex')).toBe(hash)
+})
+
+it('removes what the next job of a run no longer reads, but for files of models', async () => {
+  const cache = await open(1e6)
+  const first = await cache.fetchAll(exchange, [0, 1].map(hashOf))
+  await linkFolder(join(dir, 'models'), { 'model.safetensors': hashOf(0) }, first)
+  await cache.fetchAll(exchange, [hashOf(2)])
+  const there = () => [0, 1, 2].filter((n) => readdirSync(join(dir, 'content')).includes(hashOf(n)))
+  expect(there()).toEqual([0, 1, 2])
+  // Nobody has used them for a while
+  const before = new Date(Date.now() - 100_000)
+  for (const n of [0, 1]) utimesSync(join(dir, 'content', hashOf(n)), before, before)
+  await cache.fetchAll(exchange, [hashOf(2)])
+  expect(there()).toEqual([0, 2])
+})
+
+it('makes room on a disk that is smaller than its bound, and fails where that does not help', async () => {
+  const cache = await open(1e6)
+  const content = join(dir, 'content')
+  let most = 3
+  const small: ExchangeClient = {
+    ...exchange,
+    async fetch(hash, path) {
+      if (readdirSync(content).length >= most)
+        throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', syscall: 'write' })
+      await exchange.fetch(hash, path)
+    },
+  }
+  for (let n = 0; n < 3; n++) await cache.fetchAll(small, [hashOf(n)])
+  await cache.fetchAll(small, [2, 3].map(hashOf))
+  expect(readdirSync(content).sort()).toEqual([2, 3].map(hashOf).sort())
+  most = 0
+  await expect(cache.fetchAll(small, [hashOf(4)])).rejects.toThrow(`${content} cannot be written or read (ENOSPC)`)
 })
 
 it('fetches again what another process left torn', async () => {

@@ -11,8 +11,11 @@ export type WorkerCache = {
   fetchAll(from: ExchangeClient, hashes: readonly string[]): Promise<Map<string, string>>
 }
 
+/** Milliseconds for which a file stays that a run's next job no longer reads: another worker may share the folder. */
+const passedStay = 60_000
+
 /**
- * @param limit bytes of all files together
+ * @param limit bytes of all files together; on a disk with less room, what is there
  * @param models folders of links to these files (`linkFolder`), which keep what is removed here from being freed
  */
 export const openWorkerCache = async (dir: string, limit: number, models: string): Promise<WorkerCache> => {
@@ -24,7 +27,7 @@ export const openWorkerCache = async (dir: string, limit: number, models: string
   const pathOf = (hash: string) => join(dir, hash)
   /** Bytes fetched since all files were last counted, and how many there was room for then. */
   let [added, room] = [0, 0]
-  const makeRoom = async (kept: ReadonlySet<string>) => {
+  const makeRoom = async (kept: ReadonlySet<string>, limit: number) => {
     const names = (await readdir(dir)).filter(isHash)
     const files = await Promise.all(
       names.map(async (name) => {
@@ -53,18 +56,42 @@ export const openWorkerCache = async (dir: string, limit: number, models: string
     await rm(pathOf(hash), { force: true })
     return false
   }
+  /** What the last job of each run read, and what jobs before it did. */
+  const current = new WeakMap<ExchangeClient, readonly string[]>()
+  const passed = new Set<string>()
+  /** The parameters of a step are of no use after it; files of models stay, to which folders link. */
+  const removePassed = async (from: ExchangeClient, hashes: readonly string[]) => {
+    for (const hash of current.get(from) ?? []) passed.add(hash)
+    current.set(from, hashes)
+    for (const hash of hashes) passed.delete(hash)
+    for (const hash of passed) {
+      const file = await stat(pathOf(hash)).catch(() => undefined)
+      // Those after it were used later
+      if (file && Date.now() - file.atimeMs < passedStay) return
+      passed.delete(hash)
+      if (file && file.nlink > 1) continue
+      await rm(pathOf(hash), { force: true })
+      checked.delete(hash)
+    }
+  }
   const fetchEach = async (from: ExchangeClient, hashes: readonly string[]) => {
+    const kept = new Set(hashes)
     for (const hash of hashes) {
       if (!isHash(hash)) throw badInput('bad-shard', 'a file of the shard has no hash for a name')
       const path = pathOf(hash)
       if (await isWhole(hash)) await utimes(path, new Date(), new Date()).catch(() => {})
       else {
-        await from.fetch(hash, path)
+        await from.fetch(hash, path).catch(async (error) => {
+          if (error.code !== 'ENOSPC') throw error
+          await makeRoom(kept, 0)
+          await from.fetch(hash, path)
+        })
         added += (await stat(path)).size
       }
       checked.add(hash)
     }
-    if (added > room) await makeRoom(new Set(hashes))
+    await removePassed(from, hashes)
+    if (added > room) await makeRoom(kept, limit)
     return new Map(hashes.map((hash) => [hash, pathOf(hash)]))
   }
   return {

@@ -53,8 +53,8 @@ export const folderClient = (dir: string): ExchangeClient => ({
     return checked(await readFile(contentPath(dir, hash)), hash)
   },
   async send(shard, sealed) {
-    // The run has ended
-    if (!existsSync(join(dir, 'results'))) return false
+    // The run has ended, or has the result already
+    if (!existsSync(contentPath(dir, shard))) return false
     await writeWhole(resultPath(dir, shard), [sealed])
     return true
   },

@@ -11,6 +11,15 @@ export const renewSeconds = 2
 /** Milliseconds without an answer after which a connection counts as lost; a worker waits for shards for five seconds at a time. */
 export const silence = { coordinator: 5_000, worker: 15_000 }
 
+/** For whoever does not wait for Redis: commands fail at once while it is away, and it is asked for again. */
+export const failAtOnce: RedisOptions = {
+  maxRetriesPerRequest: 0,
+  enableOfflineQueue: false,
+  retryStrategy: () => 500,
+  socketTimeout: silence.coordinator,
+  commandTimeout: silence.coordinator,
+}
+
 /** Milliseconds for which a worker owns a shard; it renews that while it works. A worker that stops loses it. */
 export const lockMilliseconds = 10_000
 
@@ -69,7 +78,7 @@ export const runEntrySchema = z.object({
 export type RunEntry = z.infer<typeof runEntrySchema>
 
 /**
- * @param options for a coordinator, whose commands fail at once while Redis is away; a worker waits instead
+ * @param options `failAtOnce`, or those of a worker, which waits instead
  * @throws Fault 'bad-flag' for an address that is none or where no Redis answers
  */
 export const connect = async (url: string, flag: string, options: RedisOptions): Promise<Redis> => {

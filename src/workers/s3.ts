@@ -97,6 +97,13 @@ export const s3Client = async (address: string): Promise<ExchangeClient> => {
     fetch: async (hash, path) => writeChecked((await bodyOf(hash)) as Readable, hash, path),
     read: async (hash) => checked(await (await bodyOf(hash)).transformToByteArray(), hash),
     async send(shard, sealed) {
+      try {
+        await client.send(new sdk.HeadObjectCommand(at('content', shard)))
+      } catch (error) {
+        // The run has ended, or has the result already
+        if (isMissing(error)) return false
+        throw error
+      }
       await client.send(
         new sdk.PutObjectCommand({ ...at('results', shard), Body: sealed, ContentLength: sealed.length }),
       )

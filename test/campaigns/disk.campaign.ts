@@ -3,11 +3,11 @@
  * Each failure must give one message with the path, the exit code, no half-written file, and a run that resumes to the same
  * weights. STRIDE skips operations. Mounting needs root on Linux.
  */
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { canMount, mount, unmount } from '../support/mount.ts'
 import { errorOf, killer, logOf, start, weightsOf } from '../support/runs.ts'
 import { writeInputs } from '../support/scenarios.ts'
 
@@ -52,24 +52,7 @@ describe.each(['ENOSPC', 'EIO', 'EACCES'])('%s', (fail) => {
   })
 })
 
-const mount = (dir: string, options: string) => {
-  mkdirSync(dir, { recursive: true })
-  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', dir], { stdio: 'pipe' })
-}
-const unmount = (dir: string) => execFileSync('umount', ['-l', dir], { stdio: 'pipe' })
-
-const canMount = (() => {
-  const dir = join(root, 'try')
-  try {
-    mount(dir, 'size=64k')
-    unmount(dir)
-    return true
-  } catch {
-    return false
-  }
-})()
-
-describe.skipIf(!canMount)('a small disk (tmpfs)', () => {
+describe.skipIf(!canMount())('a small disk (tmpfs)', () => {
   const dir = join(root, 'small')
   const output = join(dir, 'run')
   const cache = join(root, 'cache')
@@ -114,7 +97,7 @@ describe.skipIf(!canMount)('a small disk (tmpfs)', () => {
   it('that is read-only is reported, with exit code 2', async () => {
     mount(dir, 'size=24m')
     mkdirSync(output)
-    execFileSync('mount', ['-o', 'remount,ro', dir])
+    mount(dir, 'remount,ro')
     for (const [path, place] of [
       [output, 'run'],
       [join(dir, 'new', 'run'), 'new/run'],

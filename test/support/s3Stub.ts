@@ -16,7 +16,7 @@ export const openS3Stub = async (bucket: string): Promise<S3Stub> => {
       objects.set(key, withoutChunks(request.headers['content-encoding'], Buffer.concat(chunks)))
     if (request.method === 'DELETE') objects.delete(key)
     const found = objects.get(key)
-    if (key !== '' && request.method === 'GET') {
+    if (key !== '' && /GET|HEAD/.test(request.method!)) {
       if (found) return response.writeHead(200, { 'content-length': found.length }).end(found)
       const body = '<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>'
       return response.writeHead(404, { 'content-type': 'application/xml' }).end(body)

@@ -15,8 +15,9 @@ export const openBrowser = (): Promise<Browser> => chromium.launch({ executableP
 export type StudioProcess = { url: string; owner: string; child: ChildProcess; close(): Promise<void> }
 
 /** `attune studio` of a folder, built before, on a free port. */
-export const startStudio = async (folder: string): Promise<StudioProcess> => {
-  const child = spawn(process.execPath, ['bin/attune.js', 'studio', folder, '--port', '0', '--json'], { cwd: root })
+export const startStudio = async (folder: string, flags: readonly string[] = []): Promise<StudioProcess> => {
+  const argv = ['bin/attune.js', 'studio', folder, '--port', '0', '--json', ...flags]
+  const child = spawn(process.execPath, argv, { cwd: root })
   let errors = ''
   child.stderr.on('data', (text) => (errors += text))
   const ended = new Promise<void>((done) => child.once('exit', () => done()))

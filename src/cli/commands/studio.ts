@@ -10,6 +10,12 @@ const schema = z.object({
     .meta({ value: 'FOLDER' })
     .describe('the folder to work in: its runs, its files of rows, its labels'),
   ...studioFields,
+  workers: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ value: 'REDIS' })
+    .describe('show the workers at a Redis (redis://HOST:6379) and the runs that share their work out there'),
 })
 
 export default command({
@@ -17,5 +23,15 @@ export default command({
   example: 'studio --open',
   schema,
   operands: ['folder'],
-  run: ({ folder, ...options }, { out }) => runStudio(folder, options, out),
+  async run({ folder, workers: url, ...options }, { out }) {
+    if (url === undefined) return runStudio(folder, options, out)
+    // Redis is loaded only where it is asked for
+    const { openOverview } = await import('../../workers/overview.ts')
+    const workers = await openOverview(url, '--workers')
+    try {
+      await runStudio(folder, { ...options, workers }, out)
+    } finally {
+      workers.close()
+    }
+  },
 })

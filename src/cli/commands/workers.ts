@@ -14,16 +14,14 @@ export default command({
   schema,
   operands: ['redis'],
   async run({ redis: url }, { out }) {
-    const { connect, readRuns, readWorkers } = await import('../../workers/redis.ts')
-    const redis = await connect(url, 'the address', { maxRetriesPerRequest: 1 })
+    const { openOverview } = await import('../../workers/overview.ts')
+    const overview = await openOverview(url, 'the address')
     try {
-      const workers = [...(await readWorkers(redis)).values()]
-      // Their tokens open their models and rows
-      const runs = [...(await readRuns(redis)).values()].map(({ token: _, ...run }) => run)
+      const { workers, runs } = await overview.read()
       if (!out.toTerminal) {
         out.noteJsonLines()
-        for (const worker of workers) await out.jsonLine({ event: 'worker', ...worker })
-        for (const run of runs) await out.jsonLine({ event: 'run', ...run })
+        for (const { id: _, ...worker } of workers) await out.jsonLine({ event: 'worker', ...worker })
+        for (const { id: _, ...run } of runs) await out.jsonLine({ event: 'run', ...run })
         return
       }
       const paint = painter({ color: out.screen.color })
@@ -50,7 +48,7 @@ export default command({
           `${paint('bold', run.name)} on ${run.host}, attune ${run.version}: ${run.waiting} shards wait, ${run.done} done, for ${since(run.started)}`,
         )
     } finally {
-      redis.disconnect()
+      overview.close()
     }
   },
 })

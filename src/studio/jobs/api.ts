@@ -69,8 +69,8 @@ export type Checked = {
 
 export type Estimate = { time: string; memory: string; steps: number } | { failed: string }
 
-/** To pick from, or to type over. */
-export type Choices = { models: string[]; rewardModels: string[]; files: string[] }
+/** To pick from, or to type over. `redis`: of the studio's workers, without a password. */
+export type Choices = { models: string[]; rewardModels: string[]; files: string[]; redis: string[] }
 
 // ---- labels to train on ------------------------------------------------------------------------------------------------
 

@@ -158,7 +158,17 @@ const checkPlace = async (root: string, { key, value }: Field, text: string): Pr
   if (value === 'FILE') await checkRowsPath(root, text)
   else if (value === 'MODEL' || key === 'adapter') await checkModelPath(root, text)
   else if (value === 'DIR') await pathBelow(root, text)
+  else if (value === 'REDIS') checkAddress(text)
   else if (value === 'SPEC' || value === 'SOURCE' || value === 'JUDGE') await checkSpec(root, text)
+}
+
+/** What a form holds is kept in a file and shown. */
+const checkAddress = (address: string): void => {
+  if (/[@?]/.test(address))
+    throw badInput(
+      'bad-flag',
+      'may hold no password here; start the studio with --workers and the whole address, and give it here without the password',
+    )
 }
 
 /** What gives rewards, completions or verdicts: a model, a judge, a file of code below the root, an address, or a rule. */

@@ -48,6 +48,8 @@ export type JobsOptions = {
   /** Called when a job has ended well; its errors become the problem of the job. */
   onDone(id: number, record: JobRecord): Promise<void>
   onError(error: unknown): void
+  /** The Redis that trainings may name: its address without a password, which is all that is kept and shown, and the whole one. */
+  workers?: { address: string; url: string }
   /** A script in place of attune's own command. */
   command?: string
   /** Milliseconds between two looks at what a process printed. */
@@ -67,7 +69,15 @@ type Watched = {
 const runningAtOnce = 1
 const keptJobs = 500
 
-export const openJobs = async ({ root, live, onDone, onError, command, every = 300 }: JobsOptions): Promise<Jobs> => {
+export const openJobs = async ({
+  root,
+  live,
+  onDone,
+  onError,
+  workers,
+  command,
+  every = 300,
+}: JobsOptions): Promise<Jobs> => {
   const records = openRecords(root)
   const jobs = new Map<number, Watched>()
   let closed = false
@@ -127,7 +137,7 @@ export const openJobs = async ({ root, live, onDone, onError, command, every = 3
     const files = records.outputs(id)
     try {
       const { stdout, stderr } = files
-      const { pid, began, ended } = await startProcess([...job.record.argv, '--json'], {
+      const { pid, began, ended } = await startProcess([...withPassword(job.record.argv, workers), '--json'], {
         root,
         stdout,
         stderr,
@@ -264,6 +274,10 @@ export const openJobs = async ({ root, live, onDone, onError, command, every = 3
     },
   }
 }
+
+/** The words of a command with the whole address of the studio's Redis, where they name it. */
+const withPassword = (argv: readonly string[], workers: JobsOptions['workers']): string[] =>
+  argv.map((word, i) => (argv[i - 1] === '--workers' && word === workers?.address ? workers.url : word))
 
 /** As the pages of runs name it. */
 export const runName = (output: string): string =>

@@ -86,7 +86,12 @@ export const jobRoutes = async (
   // ---- forms
   app.get('/methods', (context) => context.json(methodBriefs()))
   app.get('/methods/:name', async (context) => context.json(await methodForm(known(context.req.param('name')))))
-  app.get('/training-choices', async (context) => context.json(await choicesIn(root)))
+  app.get('/training-choices', async (context) =>
+    context.json({
+      ...(await choicesIn(root)),
+      redis: options.workers ? [options.workers.address] : [],
+    } satisfies Choices),
+  )
   app.post('/training-labels', async (context) =>
     context.json(await writeLabels(labels, root, await bodyOf(context, labelsRequest))),
   )
@@ -220,7 +225,7 @@ const rowFile = /\.(jsonl?|csv|tsv|parquet)(\.gz)?$/
 const mostFiles = 200
 
 /** Models and files to pick from: runs with what they made, models that they began from, files of rows. */
-const choicesIn = async (root: string): Promise<Choices> => {
+const choicesIn = async (root: string): Promise<Omit<Choices, 'redis'>> => {
   const models = new Set<string>()
   const rewardModels = new Set<string>()
   for (const { dir } of await foldersBelow(root)) {

@@ -1,13 +1,15 @@
 /** The page of a run: how it stands, its curves, samples, settings, files and log. */
 import { useQuery, useQueryClient } from '@tanstack/react-query'
-import { useRef, useState } from 'react'
+import { type ReactNode, useRef, useState } from 'react'
 import type { RunPage as Page, RunPulse } from '../../studio/runs/api.ts'
+import type { WorkersState } from '../../studio/workers/api.ts'
 import { get, useLive } from '../api.ts'
 import { Card, CopyButton, Figure, ProgressBar } from '../ui/Card.tsx'
 import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { ago, duration, number } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
 import { Tabs } from '../ui/Tabs.tsx'
+import { useWorkers, WorkersOfRun } from '../workers/WorkersPanel.tsx'
 import { runApi, runNameIn } from './address.ts'
 import { Charts } from './Charts.tsx'
 import { Controls } from './Controls.tsx'
@@ -25,10 +27,12 @@ const RunPage = () => {
   const client = useQueryClient()
   const page = useQuery({ queryKey: ['run', name], queryFn: () => get<Page>(runApi(name)) })
   const seen = useRef<string>(undefined)
+  const workers = useWorkers()
   useLive(
-    [`run/${name}`],
-    ({ data }) => {
-      const { row, events } = data as RunPulse
+    [`run/${name}`, ...workers.topics],
+    (event) => {
+      if (workers.take(event)) return
+      const { row, events } = event.data as RunPulse
       client.setQueryData<Page>(['run', name], (before) => before && { ...before, row })
       void client.invalidateQueries({ queryKey: ['run-curves'] })
       // Warnings, checkpoints and the state change more seldom than the numbers
@@ -46,12 +50,12 @@ const RunPage = () => {
     },
   )
   if (page.isError) return <ErrorNote error={page.error} />
-  return page.data ? <Run name={name} page={page.data} /> : null
+  return page.data ? <Run name={name} page={page.data} workers={workers.state} /> : null
 }
 
 export default RunPage
 
-const Run = ({ name, page }: { name: string; page: Page }) => {
+const Run = ({ name, page, workers }: { name: string; page: Page; workers?: WorkersState }) => {
   const [tab, setTab] = useState('curves')
   const { row } = page
   return (
@@ -68,7 +72,9 @@ const Run = ({ name, page }: { name: string; page: Page }) => {
         }
         actions={<Controls name={name} page={page} />}
       />
-      <Head page={page} />
+      <Head page={page}>
+        {workers && row.state === 'running' && <WorkersOfRun state={workers} folder={page.folder} />}
+      </Head>
       <Warnings page={page} />
       <Tabs
         label="Parts of the run"
@@ -86,7 +92,7 @@ const Run = ({ name, page }: { name: string; page: Page }) => {
   )
 }
 
-const Head = ({ page: { row, headline, note, phases } }: { page: Page }) => (
+const Head = ({ page: { row, headline, note, phases }, children }: { page: Page; children: ReactNode }) => (
   <div className="stack run-head">
     {row.reason && row.state === 'failed' && <ErrorNote error={row.reason} />}
     {headline && <p className="headline">{headline}</p>}
@@ -107,6 +113,7 @@ const Head = ({ page: { row, headline, note, phases } }: { page: Page }) => (
     {row.state === 'running' && row.totalSteps > 0 && (
       <ProgressBar label="Steps made" value={row.steps} max={row.totalSteps} />
     )}
+    {children}
   </div>
 )
 

@@ -1,6 +1,6 @@
 /** The runs of the folder: searched, filtered, sorted, and chosen to be compared. */
 import { useQuery, useQueryClient } from '@tanstack/react-query'
-import { useMemo, useState } from 'react'
+import { type ReactNode, useMemo, useState } from 'react'
 import { useLocation } from 'wouter'
 import type { RunChange, RunList, RunRow, RunState } from '../../studio/runs/api.ts'
 import { get, useLive } from '../api.ts'
@@ -9,6 +9,7 @@ import { EmptyState } from '../ui/EmptyState.tsx'
 import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { Field, Input, Select } from '../ui/Field.tsx'
 import { PageHead } from '../ui/PageHead.tsx'
+import { useWorkers, WorkersPanel } from '../workers/WorkersPanel.tsx'
 import { comparePath } from './address.ts'
 import { RunTable, type Sort } from './RunTable.tsx'
 import './runs.css'
@@ -16,14 +17,26 @@ import './runs.css'
 const RunsPage = () => {
   const client = useQueryClient()
   const list = useQuery({ queryKey: ['runs'], queryFn: () => get<RunList>('/runs') })
+  const workers = useWorkers()
   useLive(
-    ['runs'],
-    ({ data }) => client.setQueryData<RunList>(['runs'], (before) => before && changed(before, data as RunChange)),
+    ['runs', ...workers.topics],
+    (event) => {
+      if (workers.take(event)) return
+      const change = event.data as RunChange
+      client.setQueryData<RunList>(['runs'], (before) => before && changed(before, change))
+    },
     () => void client.invalidateQueries({ queryKey: ['runs'] }),
   )
   if (list.isError) return <ErrorNote error={list.error} />
   if (!list.data) return null
-  return list.data.runs.length ? <Runs runs={list.data.runs} /> : <NoRuns folder={list.data.folder} />
+  const panel = workers.state && <WorkersPanel state={workers.state} />
+  if (list.data.runs.length) return <Runs runs={list.data.runs} panel={panel} />
+  return (
+    <>
+      {panel}
+      <NoRuns folder={list.data.folder} />
+    </>
+  )
 }
 
 export default RunsPage
@@ -48,7 +61,8 @@ const NoRuns = ({ folder }: { folder: string }) => (
 
 const anything = ''
 
-const Runs = ({ runs }: { runs: readonly RunRow[] }) => {
+/** @param panel stands above the list */
+const Runs = ({ runs, panel }: { runs: readonly RunRow[]; panel: ReactNode }) => {
   const [, go] = useLocation()
   const [search, setSearch] = useState('')
   const [state, setState] = useState(anything)
@@ -96,6 +110,7 @@ const Runs = ({ runs }: { runs: readonly RunRow[] }) => {
           </>
         }
       />
+      {panel}
       <div className="run-filters">
         <Field label="Search runs" hideLabel>
           <Input

@@ -12,10 +12,10 @@ import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { Field, Input } from '../ui/Field.tsx'
 import { percent } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
+import { plural } from '../ui/plural.ts'
 import { runPath, useJobs, useProjectOf, useRetests } from './data.ts'
 import { JobProgressBar, JobTable } from './JobTable.tsx'
 import { ModelTools } from './ModelTools.tsx'
-import { plural } from './plural.ts'
 import './train.css'
 
 const LoopPage = () => {

@@ -54,7 +54,9 @@ const listOf = (field: FormField): string | undefined =>
       ? 'files'
       : field.value === 'SPEC'
         ? 'reward-models'
-        : undefined
+        : field.value === 'REDIS'
+          ? 'redis'
+          : undefined
 
 const Control = ({ field, value, onChange }: Omit<Props, 'problem'>) => {
   const { key, kind, fallback, choices } = field

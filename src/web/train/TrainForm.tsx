@@ -237,6 +237,11 @@ export const Lists = () => {
           <option key={file} value={file} />
         ))}
       </datalist>
+      <datalist id="redis">
+        {data?.redis.map((address) => (
+          <option key={address} value={address} />
+        ))}
+      </datalist>
     </>
   )
 }

@@ -1,4 +1,4 @@
 /** 1 row, 2 rows. */
-import { number } from '../ui/format.ts'
+import { number } from './format.ts'
 
 export const plural = (count: number, noun: string): string => `${number(count)} ${noun}${count === 1 ? '' : 's'}`
