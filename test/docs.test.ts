@@ -64,11 +64,17 @@ const writeInputs = (dir: string, socket: string) => {
   chmodSync(join(dir, 'path', 'attune'), 0o755)
 }
 
-/** A training command that names no number of steps makes a few, so that its flags are tried and the suite stays short. */
+/** A command makes a few steps, or compares a few rows, so that its flags are tried and the suite stays short. */
 const short = (argv: readonly string[]): readonly string[] => {
+  if (argv[0] === 'compare' && !argv.includes('--max-samples')) return [...argv, '--max-samples', '4']
   const isTraining = Object.values(methods).some(({ name }) => name === argv[0])
-  const leaveAlone = ['--max-steps', '--config', '--resume', '--find-lr', '--estimate', '--help']
-  return isTraining && !argv.some((word) => leaveAlone.includes(word)) ? [...argv, '--max-steps', '4'] : argv
+  const leaveAlone = ['--config', '--resume', '--find-lr', '--estimate', '--help']
+  if (!isTraining || argv.some((word) => leaveAlone.includes(word))) return argv
+  // Those of self-play are steps of each iteration
+  const most = argv.includes('--iterations') ? 2 : 4
+  const at = argv.indexOf('--max-steps')
+  if (at < 0) return [...argv, '--max-steps', `${most}`]
+  return argv.with(at + 1, `${Math.min(most, Number(argv[at + 1]))}`)
 }
 
 const cache = makeProject('docs-cache')
