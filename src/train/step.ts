@@ -9,6 +9,7 @@ import type { Model } from '../passes/model.ts'
 import type { Plan } from '../passes/stack.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { runFailure } from '../util/fault.ts'
+import { inGroups } from '../util/inGroups.ts'
 import type { LossFunction } from './loss.ts'
 import { evalMicro, type MicroBatch, type MicroResult, trainMicro } from './micro.ts'
 import type { ShardGradient } from './shards.ts'
@@ -49,6 +50,12 @@ export type StepSettings = {
   maxGradNorm: number
   rows: readonly number[]
 }
+
+/** What micro-batches come to without gradients, in order; undefined where there is nobody to share with. @param local as in `ShareStep` */
+export type ShareEvaluation = (
+  batches: readonly MicroBatch[],
+  local: (i: number) => Promise<Record<string, number>>,
+) => AsyncIterable<Record<string, number>> | undefined
 
 /** Losses are shares of the step's and are added; every other metric is the mean over the micro-batches that have it. */
 export const joinMetrics = (metrics: readonly Record<string, number>[]): Record<string, number> => {
@@ -173,28 +180,48 @@ const firstBad = async (model: Model, tensors: ReadonlyMap<string, Handle>): Pro
   return undefined
 }
 
+/** Metrics of one micro-batch, without gradients. @param onScores as in `evaluate` */
+export const evalMetrics = async (
+  { model, loss, head }: Pick<Trainer, 'model' | 'loss' | 'head'>,
+  batch: MicroBatch,
+  onScores?: (batch: MicroBatch, scores: Float32Array) => void,
+): Promise<Record<string, number>> => {
+  const { scores, ...result } = evalMicro(model, batch, loss, head, onScores !== undefined)
+  const metrics = await readMetrics(model, result)
+  if (scores) {
+    onScores!(batch, (await model.backend.read(scores)) as Float32Array)
+    model.backend.free([scores])
+  }
+  return metrics
+}
+
+/** Batches of an evaluation that are made ahead where workers may compute them. */
+const batchesAhead = 64
+
 /**
  * Metrics under `eval_` and their name: the loss is the mean over all targets or rows, other metrics are means over batches.
  * @param onScores gets the scores of each batch's targets, [M, num_labels], where the loss reads scores
  */
 export const evaluate = async (
-  trainer: Pick<Trainer, 'model' | 'loss' | 'head'>,
+  { share, ...trainer }: Pick<Trainer, 'model' | 'loss' | 'head'> & { share?: ShareEvaluation },
   batches: AsyncIterable<MicroBatch>,
   onScores?: (batch: MicroBatch, scores: Float32Array) => void,
 ): Promise<Record<string, number>> => {
   const metrics: Record<string, number>[] = []
   let [weight, loss] = [0, 0]
-  for await (const batch of batches) {
-    const { scores, ...result } = evalMicro(trainer.model, batch, trainer.loss, trainer.head, onScores !== undefined)
-    const batchMetrics = await readMetrics(trainer.model, result)
-    metrics.push(batchMetrics)
-    if (scores) {
-      onScores!(batch, (await trainer.model.backend.read(scores)) as Float32Array)
-      trainer.model.backend.free([scores])
+  for await (const group of inGroups(batches, () => (share ? batchesAhead : 1))) {
+    const local = (i: number) => evalMetrics(trainer, group[i], onScores)
+    let i = 0
+    for await (const batchMetrics of share?.(group, local) ?? inTurn(group.length, local)) {
+      metrics.push(batchMetrics)
+      weight += group[i].weight
+      loss += group[i++].weight * batchMetrics.loss
     }
-    weight += batch.weight
-    loss += batch.weight * batchMetrics.loss
   }
   const mean = { ...joinMetrics(metrics), loss: loss / weight }
   return Object.fromEntries(Object.entries(mean).map(([name, value]) => [`eval_${name}`, value]))
+}
+
+async function* inTurn<T>(count: number, work: (i: number) => Promise<T>): AsyncGenerator<T> {
+  for (let i = 0; i < count; i++) yield await work(i)
 }
