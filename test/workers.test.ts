@@ -74,6 +74,7 @@ const run = async (argv: readonly string[], shared: boolean, watch?: Parameters<
   const flags = ['--output', output, '--json', ...(shared ? ['--workers', redis.url] : [])]
   const ended = await start([...argv, ...flags], { cache: at(`cache-${runs}`), watch })
   expect(ended.code, ended.stderr).toBe(0)
+  expect(ended.stderr).not.toContain('could not compute a shard')
   return { output, weights: weightsOf(output), log: logOf(output), stderr: ended.stderr }
 }
 
@@ -216,6 +217,7 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
       const two = await start([...argv, '--workers', redis.url], { cache: at('cache-lines') })
       expect(two.stdout, two.stderr).toBe(alone[i].stdout)
       expect(two.stdout).not.toBe('')
+      expect(two.stderr).not.toContain('could not compute a shard')
       expect(shards() - before).toBeGreaterThan(1)
     }
     expect(kinds()).toEqual(['pass'])

@@ -2,6 +2,7 @@
 import type { PackedBatch } from '../data/batch.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { inGroups } from '../util/inGroups.ts'
+import { readAhead } from '../util/sharing.ts'
 import { type StatName, targetStates, tokenPass } from './head.ts'
 import { place } from './layout.ts'
 import type { Model } from './model.ts'
@@ -65,14 +66,10 @@ async function* readPlans<R>(model: Model, plans: readonly PassPlan<R>[]): Async
   }
 }
 
-/** Plans for each worker that are read ahead, so that none waits for the slowest. */
-const plansOfAWorker = 8
-
 /** What each plan comes to, in order. Plans are taken one by one, or as many together as keep all workers busy. */
 export async function* readPlansOf<R>(
   model: Model,
   plans: Iterable<PassPlan<R>> | AsyncIterable<PassPlan<R>>,
 ): AsyncGenerator<R> {
-  const together = () => Math.max(1, plansOfAWorker * (model.shared?.workers() ?? 0))
-  for await (const group of inGroups(plans, together)) yield* readPlans(model, group)
+  for await (const group of inGroups(plans, () => readAhead(model.shared))) yield* readPlans(model, group)
 }

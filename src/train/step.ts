@@ -10,6 +10,7 @@ import type { Plan } from '../passes/stack.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { runFailure } from '../util/fault.ts'
 import { inGroups } from '../util/inGroups.ts'
+import { readAhead } from '../util/sharing.ts'
 import type { LossFunction } from './loss.ts'
 import { evalMicro, type MicroBatch, type MicroResult, trainMicro } from './micro.ts'
 import type { ShardGradient } from './shards.ts'
@@ -51,11 +52,16 @@ export type StepSettings = {
   rows: readonly number[]
 }
 
-/** What micro-batches come to without gradients, in order; undefined where there is nobody to share with. @param local as in `ShareStep` */
-export type ShareEvaluation = (
-  batches: readonly MicroBatch[],
-  local: (i: number) => Promise<Record<string, number>>,
-) => AsyncIterable<Record<string, number>> | undefined
+/** Computes micro-batches of an evaluation on workers. */
+export type ShareEvaluation = {
+  /** How many workers can take one now. */
+  workers(): number
+  /** The metrics of each, in order. @param local computes those of micro-batch i here */
+  results(
+    batches: readonly MicroBatch[],
+    local: (i: number) => Promise<Record<string, number>>,
+  ): AsyncIterable<Record<string, number>>
+}
 
 /** Losses are shares of the step's and are added; every other metric is the mean over the micro-batches that have it. */
 export const joinMetrics = (metrics: readonly Record<string, number>[]): Record<string, number> => {
@@ -195,9 +201,6 @@ export const evalMetrics = async (
   return metrics
 }
 
-/** Batches of an evaluation that are made ahead where workers may compute them. */
-const batchesAhead = 64
-
 /**
  * Metrics under `eval_` and their name: the loss is the mean over all targets or rows, other metrics are means over batches.
  * @param onScores gets the scores of each batch's targets, [M, num_labels], where the loss reads scores
@@ -209,10 +212,11 @@ export const evaluate = async (
 ): Promise<Record<string, number>> => {
   const metrics: Record<string, number>[] = []
   let [weight, loss] = [0, 0]
-  for await (const group of inGroups(batches, () => (share ? batchesAhead : 1))) {
+  for await (const group of inGroups(batches, () => readAhead(share))) {
     const local = (i: number) => evalMetrics(trainer, group[i], onScores)
     let i = 0
-    for await (const batchMetrics of share?.(group, local) ?? inTurn(group.length, local)) {
+    const results = share && group.length > 1 ? share.results(group, local) : inTurn(group.length, local)
+    for await (const batchMetrics of results) {
       metrics.push(batchMetrics)
       weight += group[i].weight
       loss += group[i++].weight * batchMetrics.loss

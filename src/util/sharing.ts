@@ -36,3 +36,10 @@ export const areFloats = (result: unknown, lengths: readonly number[]): boolean 
   Array.isArray(result) &&
   result.length === lengths.length &&
   lengths.every((length, i) => result[i] instanceof Float32Array && result[i].length === length)
+
+/** Passes or batches that are made ahead for each worker, so that none waits for the slowest. */
+const aheadOfAWorker = 8
+
+/** How many passes or batches are made together: one where nobody shares them. */
+export const readAhead = (shared: Pick<Sharing, 'workers'> | undefined): number =>
+  Math.max(1, aheadOfAWorker * (shared?.workers() ?? 0))

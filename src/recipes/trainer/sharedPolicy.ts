@@ -20,7 +20,6 @@ import type { Quantize } from '../../passes/quantize.ts'
 import type { Plan } from '../../passes/stack.ts'
 import type { Backend } from '../../runtime/backend.ts'
 import type { Arena } from '../../train/arena.ts'
-import type { LossFunction } from '../../train/loss.ts'
 import type { MicroBatch } from '../../train/micro.ts'
 import {
   evalMetrics,
@@ -83,8 +82,8 @@ export type EvaluationInput = Omit<GradientInput, 'plan' | 'seed'>
 /** How a policy's work is shared out. */
 export type PolicySharing = {
   step(trainer: Pick<Trainer, 'loss' | 'head'>): ShareStep
-  /** @param signal ends it early, without results */
-  evaluation(trainer: Pick<Trainer, 'loss' | 'head'>, signal?: AbortSignal): ShareEvaluation
+  /** Undefined for a loss that workers cannot compute. @param signal ends it early, without results */
+  evaluation(trainer: Pick<Trainer, 'loss' | 'head'>, signal?: AbortSignal): ShareEvaluation | undefined
   sampling: ShareSampling
   passes: PassSharing
   /** Passes of the policy as it is now, whatever becomes of it. */
@@ -127,14 +126,12 @@ export const sharePolicy = (
     return at(now)
   }
 
-  const isShared = (loss: LossFunction, batches: readonly MicroBatch[]) =>
-    isShareable(loss) && batches.every(({ own, teacher }) => !own && !teacher) && sharing.workers() > 0
-
   return {
     step:
       ({ loss, head }) =>
       async (batches, seeds, local) => {
-        if (!policy.shard || !isShared(loss, batches)) return undefined
+        const isPlain = isShareable(loss) && batches.every(({ own, teacher }) => !own && !teacher)
+        if (!isPlain || !policy.shard || sharing.workers() === 0) return undefined
         const { of, files } = await moment()
         const { plan } = policy
         const sizes = policy.arenas.map(({ size }) => size)
@@ -151,25 +148,24 @@ export const sharePolicy = (
         )
         return sharing.results<ShardResult>(shards, local)
       },
-    evaluation: ({ loss, head }, signal) => {
-      const results = async function* (batches: readonly MicroBatch[], local: (i: number) => Promise<Metrics>) {
-        const { of, files } = await moment()
-        const shards = batches.map(
-          (batch): Shard => ({
-            kind: 'evaluation',
-            input: { ...of, batch, loss: loss.name, head } satisfies EvaluationInput,
-            files,
-            fits: areMetrics,
-          }),
-        )
-        try {
-          yield* sharing.results<Metrics>(shards, local, signal)
-        } catch (error) {
-          if (!signal?.aborted) throw error
-        }
-      }
-      return (batches, local) => (batches.length > 1 && isShared(loss, batches) ? results(batches, local) : undefined)
-    },
+    evaluation: ({ loss, head }, signal) =>
+      isShareable(loss)
+        ? {
+            workers: sharing.workers,
+            async *results(batches, local) {
+              const { of, files } = await moment()
+              const shards = batches.map((batch): Shard => {
+                const input: EvaluationInput = { ...of, batch, loss: loss.name, head }
+                return { kind: 'evaluation', input, files, fits: areMetrics }
+              })
+              try {
+                yield* sharing.results<Metrics>(shards, local, signal)
+              } catch (error) {
+                if (!signal?.aborted) throw error
+              }
+            },
+          }
+        : undefined,
     sampling: shareSampling(sharing, moment),
     passes: sharePasses(sharing, moment),
     async frozenPasses() {
