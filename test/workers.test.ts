@@ -92,7 +92,7 @@ const writeLong = () => {
     Array.from({ length: words }, (_, k) => ['a girl', 'the dog', 'saw', 'one day', 'and'][(i + k * k) % 5]).join(' ')
   write(
     long.prompts,
-    Array.from({ length: 16 }, (_, i) => ({ prompt: text(i, 70 + i) })),
+    Array.from({ length: 16 }, (_, i) => ({ prompt: text(i, 100 + i) })),
   )
   write(
     long.texts,
@@ -106,9 +106,9 @@ const writeLong = () => {
   )
 }
 
-/** A step with the rewards of a reward model, and held-out prompts. */
+/** A step with the rewards of a reward model. */
 const rlOnLong = [
-  ...['--data', long.prompts, '--eval-data', long.prompts, '--eval-every', '1', '--reward', join(inputs, 'judge')],
+  ...['--data', long.prompts, '--reward', join(inputs, 'judge')],
   ...['--batch-size', '16', '--max-new-tokens', '4', '--max-steps', '1', ...lora],
 ]
 
@@ -239,7 +239,8 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
       '--eval-every',
       '1',
     ]
-    const samples = ['grpo', ...model, ...rlOnLong, ...adapter, '--num-generations', '2', '--kl-coef', '0.1']
+    const held = ['--kl-coef', '0.1', '--eval-data', long.prompts]
+    const samples = ['grpo', ...model, ...rlOnLong, ...adapter, '--num-generations', '2', ...held]
     const alone = await Promise.all([run(pairs, false), run(samples, false)])
     await joinWorkers(2)
     for (const [i, argv] of [pairs, samples].entries()) {
@@ -247,6 +248,8 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
       expect([two.weights, two.log]).toEqual([alone[i].weights, alone[i].log])
     }
     expect(kinds()).toEqual(['evaluation', 'gradient', 'pass', 'samples'])
+    // Rewards, log-probs of the policy and of what it began as: of two evaluations and a rollout
+    expect(shardEvents().filter(({ kind }) => kind === 'pass').length).toBeGreaterThan(36)
   })
 
   it('ppo has the same values by a value model with two', async () => {
@@ -256,7 +259,8 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
     await joinWorkers(2)
     const two = await run(argv, true)
     expect([two.weights, two.log]).toEqual([alone.weights, alone.log])
-    expect(shardEvents().filter(({ kind }) => kind === 'pass').length).toBeGreaterThan(6)
+    // Rewards, log-probs of the policy and the reference, values
+    expect(shardEvents().filter(({ kind }) => kind === 'pass').length).toBeGreaterThan(8)
   })
 
   it('a comparison has the same completions with two', async () => {
