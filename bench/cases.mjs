@@ -9,7 +9,7 @@ const here = dirname(new URL(import.meta.url).pathname)
 const fixtures = join(here, '..', 'test', 'fixtures')
 
 /** SmolLM2-135M's shape. */
-const smollm2 = {
+export const smollm2 = {
   architectures: ['LlamaForCausalLM'],
   model_type: 'llama',
   vocab_size: 49_152,
@@ -81,7 +81,7 @@ const realPairs = async (count) => {
   return pairs
 }
 
-const hhLines = () => {
+export const hhLines = () => {
   const whole = join(here, '..', '..', 'shared', 'data', 'hh-rlhf', 'harmless-base-test.jsonl.gz')
   const path = process.env.HH_RLHF ?? (existsSync(whole) ? whole : join(fixtures, 'data', 'hh-excerpt.jsonl.gz'))
   return gunzipSync(readFileSync(path)).toString('utf8').split('\n').filter(Boolean)
@@ -126,7 +126,7 @@ const rankedPairs = (count) => {
   return eights.flatMap((eight) => [0, 1].flatMap((order) => eight.map((row) => row[order])))
 }
 
-const makeModel = (work, cli, name, config, seed = 42) => {
+export const makeModel = (work, cli, name, config, seed = 42) => {
   if (existsSync(join(work, name, 'model.safetensors'))) return
   writeFileSync(join(work, `${name}.json`), JSON.stringify(config))
   const made = spawnSync(process.execPath, [cli, 'init', '--config', join(work, `${name}.json`), '--output', join(work, name), '--seed', String(seed)])

@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { fixture } from './support/golden.ts'
 import { hasRedis, openRedis, startWorker, type TestRedis, type TestWorker } from './support/redis.ts'
 import { logOf, start, weightsOf } from './support/runs.ts'
 import { openS3Stub } from './support/s3Stub.ts'
@@ -73,14 +74,53 @@ const run = async (argv: readonly string[], shared: boolean, watch?: Parameters<
   const flags = ['--output', output, '--json', ...(shared ? ['--workers', redis.url] : [])]
   const ended = await start([...argv, ...flags], { cache: at(`cache-${runs}`), watch })
   expect(ended.code, ended.stderr).toBe(0)
+  expect(ended.stderr).not.toContain('could not compute a shard')
   return { output, weights: weightsOf(output), log: logOf(output), stderr: ended.stderr }
 }
 
-const shards = () => workers.flatMap(({ events }) => events).filter(({ event }) => event === 'shard').length
+/** Files whose rows fill several passes. */
+const long = {
+  prompts: join(inputs, 'long-prompts.jsonl'),
+  texts: join(inputs, 'long.jsonl'),
+  ids: join(inputs, 'ids.jsonl'),
+}
+
+const writeLong = () => {
+  const write = (path: string, rows: readonly object[]) =>
+    writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  const text = (i: number, words: number) =>
+    Array.from({ length: words }, (_, k) => ['a girl', 'the dog', 'saw', 'one day', 'and'][(i + k * k) % 5]).join(' ')
+  write(
+    long.prompts,
+    Array.from({ length: 16 }, (_, i) => ({ prompt: text(i, 100 + i) })),
+  )
+  write(
+    long.texts,
+    Array.from({ length: 90 }, (_, i) => ({ prompt: text(i, 5), completion: text(i, 20 + (i % 30)) })),
+  )
+  write(
+    long.ids,
+    Array.from({ length: 80 }, (_, i) => ({
+      input_ids: Array.from({ length: 10 + (i % 20) }, (_, k) => 5 + ((i * k) % 50)),
+    })),
+  )
+}
+
+/** A step with the rewards of a reward model. */
+const rlOnLong = [
+  ...['--data', long.prompts, '--reward', join(inputs, 'judge')],
+  ...['--batch-size', '16', '--max-new-tokens', '4', '--max-steps', '1', ...lora],
+]
+
+const shardEvents = () => workers.flatMap(({ events }) => events).filter(({ event }) => event === 'shard')
+const shards = () => shardEvents().length
+/** What the shards were. */
+const kinds = () => [...new Set(shardEvents().map(({ kind }) => kind))].sort()
 
 describe.skipIf(!hasRedis())('a run with workers', () => {
   beforeAll(async () => {
     writeInputs(inputs)
+    writeLong()
     writeFileSync(prompt, '# system\n{format}\n# user\n{question}: {answer_a} or {answer_b}?\n')
     redis = await openRedis()
   })
@@ -162,6 +202,65 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
     expect(two.stdout, two.stderr).toBe(alone.stdout)
     expect(two.stdout).not.toBe('')
     expect(shards()).toBeGreaterThan(1)
+  })
+
+  it('score prints the same log-probs, rewards and hidden states with two', async () => {
+    const forms = [
+      ['score', '--model', join(inputs, 'model'), '--data', long.texts, '--texts'],
+      ['score', '--model', join(inputs, 'judge'), '--data', long.texts],
+      ['score', '--model', fixture('models/bert'), '--data', long.ids, '--hidden'],
+    ]
+    const alone = await Promise.all(forms.map((argv) => start(argv, { cache: at('cache-lines') })))
+    await joinWorkers(2)
+    for (const [i, argv] of forms.entries()) {
+      const before = shards()
+      const two = await start([...argv, '--workers', redis.url], { cache: at('cache-lines') })
+      expect(two.stdout, two.stderr).toBe(alone[i].stdout)
+      expect(two.stdout).not.toBe('')
+      expect(two.stderr).not.toContain('could not compute a shard')
+      expect(shards() - before).toBeGreaterThan(1)
+    }
+    expect(kinds()).toEqual(['pass'])
+  })
+
+  it('a run on an adapter has the same reference, evaluation and rewards by a model with two', async () => {
+    const sft = ['sft', ...model, '--data', join(inputs, 'chosen.jsonl'), '--batch-size', '2', ...lora]
+    const { output } = await run([...sft, '--max-steps', '1'], false)
+    const adapter = ['--adapter', join(output, 'adapter')]
+    const pairs = [
+      ...dpo,
+      ...adapter,
+      '--max-length',
+      '64',
+      '--max-steps',
+      '2',
+      '--eval-split',
+      '0.4',
+      '--eval-every',
+      '1',
+    ]
+    const held = ['--kl-coef', '0.1', '--eval-data', long.prompts]
+    const samples = ['grpo', ...model, ...rlOnLong, ...adapter, '--num-generations', '2', ...held]
+    const alone = await Promise.all([run(pairs, false), run(samples, false)])
+    await joinWorkers(2)
+    for (const [i, argv] of [pairs, samples].entries()) {
+      const two = await run(argv, true)
+      expect([two.weights, two.log]).toEqual([alone[i].weights, alone[i].log])
+    }
+    expect(kinds()).toEqual(['evaluation', 'gradient', 'pass', 'samples'])
+    // Rewards, log-probs of the policy and of what it began as: of two evaluations and a rollout
+    expect(shardEvents().filter(({ kind }) => kind === 'pass').length).toBeGreaterThan(36)
+  })
+
+  it('ppo has the same values by a value model with two', async () => {
+    const argv = ['ppo', ...model, ...rlOnLong, '--value-model', join(inputs, 'judge'), '--num-generations', '1']
+    // Its value model is trained whole, and the policy is not
+    const alone = await run(argv, false)
+    await joinWorkers(2)
+    const two = await run(argv, true)
+    expect([two.weights, two.log]).toEqual([alone.weights, alone.log])
+    // Rewards, log-probs of the policy and the reference, values
+    expect(shardEvents().filter(({ kind }) => kind === 'pass').length).toBeGreaterThan(8)
   })
 
   it('a comparison has the same completions with two', async () => {

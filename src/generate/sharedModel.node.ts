@@ -1,11 +1,13 @@
-/** A model that workers open as this process did, for commands that generate: its files, and how its weights are kept. */
+/** A model that workers open as this process did: its files, and how its weights are kept. */
 import { basename, relative } from 'node:path'
 import { filesOf } from '../checkpoint/folder.node.ts'
 import type { Compute } from '../passes/int8.ts'
-import type { OpenedModel } from '../passes/open.node.ts'
+import type { Model } from '../passes/model.ts'
+import type { OpenedModel, OpenModelOptions } from '../passes/open.node.ts'
 import type { Quantize } from '../passes/quantize.ts'
 import { pack } from '../util/packed.ts'
 import type { Sharing } from '../util/sharing.ts'
+import { sharePasses } from './sharedPasses.ts'
 import { type ShareSampling, shareSampling } from './sharedSampling.ts'
 
 /** Files by their names in the folder of a model, and of its adapter where it has one: SHA-256 of each. */
@@ -15,7 +17,9 @@ export type PublishedFolders = {
 }
 
 /** What a worker opens the model by. */
-export type SharedModel = PublishedFolders & { open: { quantize: Quantize; compute: Compute } }
+export type SharedModel = PublishedFolders & {
+  open: { quantize: Quantize; compute: Compute; head?: OpenModelOptions['head'] }
+}
 
 /**
  * @param paths every file of both folders that results depend on
@@ -38,12 +42,16 @@ export const publishFolders = async (
   return { folders, hashes: [...Object.values(base), ...Object.values(adapter)] }
 }
 
-/** Has workers complete prompts with a model that does not change. */
+/**
+ * Has workers compute with a model that does not change.
+ * @param open as it was opened
+ * @returns who completes prompts, and the model with its forward passes shared
+ */
 export const shareModel = (
-  { dir, adapterDir, files: weights }: Pick<OpenedModel, 'dir' | 'adapterDir' | 'files'>,
+  { model, dir, adapterDir, files: weights }: Pick<OpenedModel, 'model' | 'dir' | 'adapterDir' | 'files'>,
   open: SharedModel['open'],
   sharing: Sharing,
-): ShareSampling => {
+): { sampling: ShareSampling; model: Model } => {
   const publish = async () => {
     const paths = await filesOf({ dir, adapter: adapterDir }, weights)
     const { folders, hashes } = await publishFolders(sharing, { dir, adapterDir }, [...new Set(paths)])
@@ -51,8 +59,9 @@ export const shareModel = (
     return { of: { model }, files: [model, ...hashes] }
   }
   let published: ReturnType<typeof publish> | undefined
-  return shareSampling(sharing, () => {
+  const moment = () => {
     published ??= publish()
     return published
-  })
+  }
+  return { sampling: shareSampling(sharing, moment), model: { ...model, shared: sharePasses(sharing, moment) } }
 }

@@ -1,10 +1,8 @@
 /** Hidden states of texts by an encoder. */
 import { type EncoderInput, type EncoderText, packTexts } from '../data/encoderBatch.ts'
 import { badInput } from '../util/fault.ts'
-import { targetStates } from './head.ts'
-import { place } from './layout.ts'
 import type { Model } from './model.ts'
-import { forward } from './stack.ts'
+import { type PassPlan, readPlansOf } from './readPasses.ts'
 
 /** A text with its positions. Faults, without a place: 'too-long', 'bad-row' for ids or types that the model does not know. */
 export const encoderText = ({ architecture, config }: Model, { ids, mask, types }: EncoderInput): EncoderText => {
@@ -20,11 +18,11 @@ export const encoderText = ({ architecture, config }: Model, { ids, mask, types 
   return { ids, mask, types, positions: encoder.positions(ids, config) }
 }
 
-/** The first `layers` blocks of a model alone; its programs are shared. */
+/** The first `layers` blocks of a model alone, which workers do not have; its programs are shared. */
 const lowerPart = (model: Model, layers: number): Model =>
   layers === model.config.num_hidden_layers
     ? model
-    : { ...model, config: { ...model.config, num_hidden_layers: layers } }
+    : { ...model, config: { ...model.config, num_hidden_layers: layers }, shared: undefined }
 
 /** Tokens of the texts that share a pass; a longer text has a pass of its own. */
 const passTokens = 4096
@@ -62,25 +60,30 @@ export const hiddenStates = async (
   inputs: readonly EncoderInput[],
   layers = model.config.num_hidden_layers,
 ): Promise<Float32Array[]> => {
-  const lower = lowerPart(model, layers)
+  for await (const states of readPlansOf(lowerPart(model, layers), [hiddenStatesPlan(model, inputs)])) return states
+  throw new Error('a plan has one result')
+}
+
+/** The passes of `hiddenStates`. */
+export const hiddenStatesPlan = (model: Model, inputs: readonly EncoderInput[]): PassPlan<Float32Array[]> => {
   const texts = inputs.map((input) => encoderText(model, input))
-  const C = model.config.hidden_size
-  const states = texts.map(({ ids }) => new Float32Array(ids.length * C))
   const seen = texts.flatMap((text, n) => (isSeen(text) ? [n] : []))
-  for (const pass of passesByLength(seen.map((n) => texts[n].ids.length))) {
-    const numbers = pass.map((i) => seen[i])
-    const placed = place(lower, packTexts(numbers.map((n) => texts[n])))
-    const { hidden } = forward(lower, placed, 'none')
-    const h = targetStates(lower, hidden, placed)
-    const reading = model.backend.read(h)
-    model.backend.free([hidden, h, ...placed.handles])
-    const rows = await reading
-    let row = 0
-    for (const n of numbers)
-      for (let t = 0; t < texts[n].ids.length; t++)
-        if (texts[n].mask?.[t] !== 0) states[n].set(rows.subarray(row * C, ++row * C), t * C)
+  const groups = passesByLength(seen.map((n) => texts[n].ids.length)).map((pass) => pass.map((i) => seen[i]))
+  return {
+    passes: groups.map((numbers) => ({ batch: packTexts(numbers.map((n) => texts[n])), names: ['hidden'] })),
+    join(values) {
+      const C = model.config.hidden_size
+      const states = texts.map(({ ids }) => new Float32Array(ids.length * C))
+      for (const [g, numbers] of groups.entries()) {
+        const [rows] = values[g]
+        let row = 0
+        for (const n of numbers)
+          for (let t = 0; t < texts[n].ids.length; t++)
+            if (texts[n].mask?.[t] !== 0) states[n].set(rows.subarray(row * C, ++row * C), t * C)
+      }
+      return states
+    },
   }
-  return states
 }
 
 const isSeen = ({ ids, mask }: EncoderText) => Array.from(ids).some((_, t) => mask?.[t] !== 0)

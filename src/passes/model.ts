@@ -9,6 +9,7 @@ import type { Program } from '../onnx/model.ts'
 import type { Backend, Executable, Handle, Handles } from '../runtime/backend.ts'
 import type { Shape } from '../tensor/dim.ts'
 import type { Quantization } from '../tensor/quantization.ts'
+import type { PassSharing } from './passSharing.ts'
 
 export type Model = {
   readonly architecture: Architecture
@@ -24,11 +25,13 @@ export type Model = {
   readonly int8: ReadonlyMap<string, Int8Form>
   readonly programs: Map<string, Executable>
   readonly ropes: Map<string, Handle>
+  /** Workers that may compute its forward passes (readPasses.ts). */
+  readonly shared?: PassSharing
 }
 
 export const makeModel = (
   parts: Pick<Model, 'architecture' | 'config' | 'backend' | 'params'> &
-    Partial<Pick<Model, 'scalings' | 'dropout' | 'quantized' | 'int8'>>,
+    Partial<Pick<Model, 'scalings' | 'dropout' | 'quantized' | 'int8' | 'shared'>>,
 ): Model => ({
   scalings: new Map(),
   dropout: 0,

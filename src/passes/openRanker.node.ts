@@ -2,6 +2,7 @@
 import { type Candidates, joinedPair, type Pair, pairMaker } from '../data/pairText.ts'
 import { pairTokens } from '../models/pairTokens.ts'
 import { bubbleSort } from '../objectives/pairRanking.ts'
+import type { Model } from './model.ts'
 import { type OpenedModel, type OpenModelOptions, openModel } from './open.node.ts'
 import { pairScores } from './pairScores.ts'
 
@@ -24,11 +25,16 @@ export type OpenedRanker = OpenedModel & {
  * Example: `const ranker = await openRanker({ model: 'llm-blender/PairRM-hf' });
  * await ranker.logits([{ source: 'hello!', candidates: ['hi!', 'go away'] }])`
  */
-export const openRanker = async (
-  options: Omit<OpenModelOptions, 'head' | 'adapter' | 'quantize'>,
-): Promise<OpenedRanker> => {
+export const openRanker = async ({
+  share,
+  ...options
+}: Omit<OpenModelOptions, 'head' | 'adapter' | 'quantize'> & {
+  /** Gives the model workers that compute its passes. */
+  share?: (opened: OpenedModel) => Model
+}): Promise<OpenedRanker> => {
   const opened = await openModel({ ...options, head: 'pairs' })
-  const { model, tokenizer, dir } = opened
+  const { tokenizer, dir } = opened
+  const model = share?.(opened) ?? opened.model
   try {
     const longest = model.architecture.encoder!.longestText(model.config)
     const tokens = pairTokens(model.config, longest, `${dir}/config.json`)

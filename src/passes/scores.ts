@@ -5,8 +5,9 @@
 import type { Tree } from '../data/batch.ts'
 import { type ScoreDistribution, scoreDistribution } from '../objectives/probabilisticReward.ts'
 import type { Model } from './model.ts'
+import type { PassPlan } from './readPasses.ts'
 import { scoreCount } from './scoreHead.ts'
-import { readTokenStats } from './tokenStats.ts'
+import { readTokenStats, tokenStatsPlans } from './tokenStats.ts'
 
 /**
  * The scores of each response, read at its last token (at the prompt's, where it is empty): [tree][branch][num_labels].
@@ -36,3 +37,9 @@ export const rewardOf = (scores: readonly number[]): Reward =>
 /** The reward of each response: [tree][branch]. */
 export const rewardsOf = async (model: Model, trees: readonly Tree[]): Promise<Reward[][]> =>
   (await scoresOf(model, trees)).map((branches) => branches.map(rewardOf))
+
+/** The passes of `rewardsOf`: a plan gives the rewards of the next trees. */
+export function* rewardPlans(trees: readonly Tree[]): Generator<PassPlan<Reward[][]>> {
+  for (const { passes, join } of tokenStatsPlans(trees, ['scores'], { aim: 'last' }))
+    yield { passes, join: (values) => join(values).scores.map(({ branches }) => branches.map(rewardOf)) }
+}

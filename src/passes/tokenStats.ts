@@ -1,11 +1,8 @@
 /** Statistics of given tokens under a model (log-probabilities, entropies, scores), by forward passes without gradients. */
-import { type Aim, type PackedBatch, pack, packs, passesOf, type Tree } from '../data/batch.ts'
-import type { Handle } from '../runtime/backend.ts'
-import { type HeadSettings, type StatName, targetStates, tokenPass } from './head.ts'
-import { place } from './layout.ts'
+import { type Aim, pack, packs, passesOf, type Tree } from '../data/batch.ts'
+import type { HeadSettings, StatName } from './head.ts'
 import type { Model } from './model.ts'
-import { scorePass } from './scoreHead.ts'
-import { forward } from './stack.ts'
+import { type PassPlan, readPlansOf } from './readPasses.ts'
 
 /** A statistic of each target: one of its token [M], or what the score head says there [M, num_labels]. */
 export type TargetStat = StatName | 'scores'
@@ -16,7 +13,7 @@ export type TargetStat = StatName | 'scores'
  */
 export type TreeStats = { trunk: number[]; branches: number[][] }
 
-export type TokenStatsOptions = HeadSettings & {
+export type TokenStatsOptions = Omit<HeadSettings, 'dropoutSeed'> & {
   /** Which tokens are targets; 'next' by default. */
   aim?: Aim
   /** Tokens of the trees that share a pass, 4096 by default; a longer tree has a pass of its own. */
@@ -27,60 +24,60 @@ export type TokenStatsOptions = HeadSettings & {
 
 /**
  * Statistics of the targets of each tree (a prompt with its completions, say): [tree] by name. A prompt passes once for
- * all its branches. The language head runs only where one of its statistics is asked for.
+ * all its branches.
  *
- * The last bits of a value depend on which trees share its pass, that is on the trees given and on the options.
+ * The last bits of a value depend on which trees share its pass, that is on the trees given and on the options, and not on who
+ * computes the pass.
  */
 export const readTokenStats = async <S extends TargetStat>(
   model: Model,
   trees: readonly Tree[],
   names: readonly S[],
-  { aim = 'next', passTokens = 4096, splitByLength = true, ...settings }: TokenStatsOptions = {},
+  options: TokenStatsOptions = {},
 ): Promise<Record<S, TreeStats[]>> => {
-  const perName = names.map((name) => [name, [] as TreeStats[]] as const)
-  for (const pass of passesOf(trees, passTokens)) {
-    const K = Math.max(...pass.map(({ branches }) => branches.length))
-    const batches = splitByLength ? packs(pass, K, aim) : [pack(pass, K, undefined, aim)]
-    for (const [, all] of perName)
-      all.push(...pass.map(({ branches }) => ({ trunk: [], branches: branches.map(() => []) })))
-    for (const batch of batches) {
-      const { sequence } = batch.targets
-      if (sequence.length === 0) continue
-      const values = await readBatch(model, batch, names, settings)
-      for (const [i, [, all]] of perName.entries()) {
-        const first = all.length - pass.length
-        const width = values[i].length / sequence.length
-        for (let m = 0; m < sequence.length; m++) {
-          const s = sequence[m]
-          const isTrunk = s >= pass.length * K
-          const tree = all[first + (isTrunk ? s - pass.length * K : Math.floor(s / K))]
-          const target = isTrunk ? tree.trunk : tree.branches[s % K]
-          for (let j = 0; j < width; j++) target.push(values[i][m * width + j])
-        }
-      }
-    }
-  }
-  return Object.fromEntries(perName) as Record<S, TreeStats[]>
+  const all = names.map((name) => [name, [] as TreeStats[]] as const)
+  for await (const stats of readPlansOf(model, tokenStatsPlans(trees, names, options)))
+    for (const [name, values] of all) values.push(...stats[name])
+  return Object.fromEntries(all) as Record<S, TreeStats[]>
 }
 
-/** Values of each statistic at all targets of a batch, [M] or [M, num_labels]. */
-const readBatch = (
-  model: Model,
-  batch: PackedBatch,
-  names: readonly TargetStat[],
-  settings: HeadSettings,
-): Promise<Float32Array[]> => {
-  const { backend } = model
-  const placed = place(model, batch)
-  const { hidden } = forward(model, placed, 'none')
-  const h = targetStates(model, hidden, placed)
-  const tokenNames = names.filter((name): name is StatName => name !== 'scores')
-  const made: Partial<Record<TargetStat, Handle>> = {
-    ...(tokenNames.length > 0 && tokenPass(model, h, placed, tokenNames, settings)),
-    ...(tokenNames.length < names.length && { scores: scorePass(model, h) }),
+/** The passes of `readTokenStats`: a plan gives the statistics of the next trees. */
+export function* tokenStatsPlans<S extends TargetStat>(
+  trees: readonly Tree[],
+  names: readonly S[],
+  { passTokens = 4096, ...options }: TokenStatsOptions = {},
+): Generator<PassPlan<Record<S, TreeStats[]>>> {
+  for (const together of passesOf(trees, passTokens)) yield tokenStatsPlan(together, names, options)
+}
+
+/** Of trees that share a pass. */
+export const tokenStatsPlan = <S extends TargetStat>(
+  trees: readonly Tree[],
+  names: readonly S[],
+  { aim = 'next', splitByLength = true, ...settings }: Omit<TokenStatsOptions, 'passTokens'> = {},
+): PassPlan<Record<S, TreeStats[]>> => {
+  const K = Math.max(...trees.map(({ branches }) => branches.length))
+  const batches = (splitByLength ? packs(trees, K, aim) : [pack(trees, K, undefined, aim)]).filter(
+    ({ targets }) => targets.sequence.length > 0,
+  )
+  return {
+    passes: batches.map((batch) => ({ batch, names, settings })),
+    join: (values) =>
+      Object.fromEntries(
+        names.map((name, i) => {
+          const all = trees.map(({ branches }): TreeStats => ({ trunk: [], branches: branches.map(() => []) }))
+          for (const [b, { targets }] of batches.entries()) {
+            const width = values[b][i].length / targets.sequence.length
+            for (let m = 0; m < targets.sequence.length; m++) {
+              const s = targets.sequence[m]
+              const isTrunk = s >= trees.length * K
+              const tree = all[isTrunk ? s - trees.length * K : Math.floor(s / K)]
+              const target = isTrunk ? tree.trunk : tree.branches[s % K]
+              for (let j = 0; j < width; j++) target.push(values[b][i][m * width + j])
+            }
+          }
+          return [name, all]
+        }),
+      ) as Record<S, TreeStats[]>,
   }
-  const handles = names.map((name) => made[name]!)
-  const values = Promise.all(handles.map((handle) => backend.read(handle)))
-  backend.free([hidden, h, ...handles, ...placed.handles])
-  return values
 }

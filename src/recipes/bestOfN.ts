@@ -77,7 +77,7 @@ export async function* bestOfN(
     const opened = own(await openModel(settings))
     const { model, tokenizer, dir, adapterDir: adapter, generationConfig } = opened
     const tokenization = await openTokenization({ dir, adapter }, { config: model.config, generationConfig }, reading)
-    const rewards = await openRewards(settings, { own, tokenization, folders: { dir, adapter }, functions })
+    const rewards = await openRewards(settings, { own, tokenization, folders: { dir, adapter }, functions, sharing })
     yield* unreadWarnings([dataset.rows])
     yield* rewards.warnings
     const readers = { tokenization, rewards }
@@ -88,7 +88,7 @@ export async function* bestOfN(
     // rollout
     const local = own(openScheduler(model, tokenizer, { packed: true, batchSize: 64 }))
     const { compute = 'fp32' } = settings
-    const share = sharing && shareModel(opened, { quantize: 'none', compute }, sharing)
+    const share = sharing && shareModel(opened, { quantize: 'none', compute }, sharing).sampling
     const scheduler = share ? sharedScheduler(local, share) : local
     const seed = evaluationSeed(settings.seed)
     const rollout = yield* rollOut({ scheduler, tokenization, settings, seed, signal }, prompts)

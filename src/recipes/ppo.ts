@@ -25,7 +25,7 @@ export const ppo = recipe(methods.ppo, ppoSchema, async function* (config, conte
   // value model
   const valueModel = hasValueHead
     ? undefined
-    : await openValueModel({ ...config, valueModel: valueModelName }, opened.policy)
+    : await openValueModel({ ...config, valueModel: valueModelName }, opened.policy, context.loading.sharing)
   // pretraining
   const pretraining = ptxData && (await openPretraining({ ...config, ptxData }, context, opened))
   const rl = { ...opened, policy: valueModel?.policy ?? opened.policy, pretraining }

@@ -33,12 +33,21 @@ export const judgeIn = (spec: string): string | undefined =>
 export const judgeReward = async (
   spec: string,
   { judgeMode = 'single', judgePrompt, device, threads }: JudgeRewardSettings,
-  { own, tokenization }: Pick<RewardContext, 'tokenization'> & { own: Resources['own'] },
+  { own, tokenization, sharing }: Pick<RewardContext, 'tokenization' | 'sharing'> & { own: Resources['own'] },
 ): Promise<OpenedReward> => {
   if (!tokenization.tokenizer)
     throw badInput('reward-tokenizer', 'a judge reads text, and this model has no tokenizer', { flag: '--reward' })
   const judge = own(
-    await openJudge(spec, { mode: judgeMode, promptFile: judgePrompt, device, threads, maxNewTokens: 512, readGrade }),
+    await openJudge(spec, {
+      mode: judgeMode,
+      promptFile: judgePrompt,
+      device,
+      threads,
+      maxNewTokens: 512,
+      readGrade,
+      // A server computes for itself
+      sharing: isUrl(spec) ? undefined : sharing,
+    }),
   )
   const files = [...(judgePrompt === undefined ? [] : await sha256Files([judgePrompt])), ...(await judge.model.files())]
   const judged = async (cases: readonly JudgeCase[]): Promise<Judgement[]> => {

@@ -10,6 +10,7 @@ import type { Tree } from '../data/batch.ts'
 import { userTurn } from '../data/chatRows.ts'
 import { type Encoder, encodeScored } from '../data/examples.ts'
 import { isIds, isMessages } from '../data/rows.ts'
+import { shareModel } from '../generate/sharedModel.node.ts'
 import { readBy } from '../generate/tokenization.node.ts'
 import type { Compute } from '../passes/int8.ts'
 import { type OpenedModel, type OpenModelOptions, openModel } from '../passes/open.node.ts'
@@ -20,6 +21,7 @@ import { sameTokenizer } from '../text/tokenizer.node.ts'
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
 import { sha256Files } from '../util/sha256.node.ts'
+import type { Sharing } from '../util/sharing.ts'
 import { type RewardNotes, readRewardNotes, rewardOnScale } from './notes.ts'
 import { type CompletionToScore, failed, type OpenedReward, type Reward, type RewardContext } from './rewards.ts'
 
@@ -31,11 +33,16 @@ type RewardModel = OpenedModel & {
 }
 
 /** Throws a Fault 'no-score-head' for a model that is no reward model, and those of `openModel`. */
-export const openRewardModel = async (options: Omit<OpenModelOptions, 'head'>): Promise<RewardModel> => {
+export const openRewardModel = async ({
+  sharing,
+  ...options
+}: Omit<OpenModelOptions, 'head'> & { sharing?: Sharing }): Promise<RewardModel> => {
   const opened = await openModel({ ...options, head: 'scores' })
   try {
     const notes = await readRewardNotes(opened.adapterDir ?? opened.dir)
-    return { ...opened, notes, rewards: (trees) => rewardsOf(opened.model, trees) }
+    const { quantize = 'none', compute = 'fp32' } = options
+    const shared = sharing && shareModel(opened, { quantize, compute, head: 'scores' }, sharing)
+    return { ...opened, notes, rewards: (trees) => rewardsOf(shared?.model ?? opened.model, trees) }
   } catch (error) {
     await opened.close()
     throw error
@@ -59,10 +66,10 @@ export type ModelRewardSettings = {
 export const modelReward = async (
   name: string,
   { device, threads, compute, normalizeRewards: normalize = false }: ModelRewardSettings,
-  { own, tokenization, folders }: RewardContext,
+  { own, tokenization, folders, sharing }: RewardContext,
 ): Promise<OpenedReward> => {
   // The run's other settings of a model (adapter, rounding) are the policy's
-  const opened = own(await openRewardModel({ device, threads, compute, model: name }))
+  const opened = own(await openRewardModel({ device, threads, compute, model: name, sharing }))
   const { model, tokenizer, dir, adapterDir: adapter, notes } = opened
   if (normalize && !notes)
     throw badInput('bad-flag', `${quoted(name)} was saved without a mean and a deviation of its rewards`, {

@@ -6,10 +6,12 @@
 import { filesOf } from '../checkpoint/folder.node.ts'
 import { type Candidates, pairTexts } from '../data/pairText.ts'
 import { isIds, type Text } from '../data/rows.ts'
+import { shareModel } from '../generate/sharedModel.node.ts'
 import { readBy } from '../generate/tokenization.node.ts'
 import { loadPretrained } from '../models/load.node.ts'
 import { resolveModel } from '../models/resolve.node.ts'
 import { meanAdvantages } from '../objectives/pairRanking.ts'
+import type { OpenedModel } from '../passes/open.node.ts'
 import { openRanker } from '../passes/openRanker.node.ts'
 import { badInput } from '../util/fault.ts'
 import { quoted } from '../util/quote.ts'
@@ -30,13 +32,16 @@ export const isPairRanker = async (name: string): Promise<boolean> => {
 export const pairReward = async (
   name: string,
   { device, threads, normalizeRewards = false }: ModelRewardSettings,
-  { own, tokenization }: RewardContext,
+  { own, tokenization, sharing }: RewardContext,
 ): Promise<OpenedReward> => {
   if (normalizeRewards)
     throw badInput('bad-flag', `${quoted(name)} is a pair ranker, whose rewards have no scale of their own`, {
       flag: '--normalize-rewards',
     })
-  const ranker = own(await openRanker({ device, threads, model: name }))
+  const share =
+    sharing &&
+    ((opened: OpenedModel) => shareModel(opened, { quantize: 'none', compute: 'fp32', head: 'pairs' }, sharing).model)
+  const ranker = own(await openRanker({ device, threads, model: name, share }))
   const { tokenizer } = tokenization
   if ((tokenizer === undefined) !== (ranker.tokenizer === undefined))
     throw badInput(

@@ -17,6 +17,7 @@ import type { TokenizerPlace } from '../text/tokenizer.node.ts'
 import { runFailure } from '../util/fault.ts'
 import type { Resources } from '../util/resources.ts'
 import type { FileHash } from '../util/sha256.node.ts'
+import type { Sharing } from '../util/sharing.ts'
 
 /** A sampled completion with its prompt, as a source of rewards sees it. */
 export type CompletionToScore = Pick<PromptExample, 'prompt' | 'template'> & {
@@ -85,6 +86,8 @@ export type RewardContext = {
   folders: TokenizerPlace
   /** Reward functions of the program, by the settings that stand for them. */
   functions?: ProgramFunctions
+  /** Workers that may compute what models say. */
+  sharing?: Sharing
 }
 
 export type Rewards = {

@@ -9,6 +9,8 @@ import type { Model } from '../passes/model.ts'
 import type { Plan } from '../passes/stack.ts'
 import type { Handle } from '../runtime/backend.ts'
 import { runFailure } from '../util/fault.ts'
+import { inGroups } from '../util/inGroups.ts'
+import { readAhead } from '../util/sharing.ts'
 import type { LossFunction } from './loss.ts'
 import { evalMicro, type MicroBatch, type MicroResult, trainMicro } from './micro.ts'
 import type { ShardGradient } from './shards.ts'
@@ -48,6 +50,17 @@ export type StepSettings = {
   learningRate: number
   maxGradNorm: number
   rows: readonly number[]
+}
+
+/** Computes micro-batches of an evaluation on workers. */
+export type ShareEvaluation = {
+  /** How many workers can take one now. */
+  workers(): number
+  /** The metrics of each, in order. @param local computes those of micro-batch i here */
+  results(
+    batches: readonly MicroBatch[],
+    local: (i: number) => Promise<Record<string, number>>,
+  ): AsyncIterable<Record<string, number>>
 }
 
 /** Losses are shares of the step's and are added; every other metric is the mean over the micro-batches that have it. */
@@ -173,28 +186,46 @@ const firstBad = async (model: Model, tensors: ReadonlyMap<string, Handle>): Pro
   return undefined
 }
 
+/** Metrics of one micro-batch, without gradients. @param onScores as in `evaluate` */
+export const evalMetrics = async (
+  { model, loss, head }: Pick<Trainer, 'model' | 'loss' | 'head'>,
+  batch: MicroBatch,
+  onScores?: (batch: MicroBatch, scores: Float32Array) => void,
+): Promise<Record<string, number>> => {
+  const { scores, ...result } = evalMicro(model, batch, loss, head, onScores !== undefined)
+  const metrics = await readMetrics(model, result)
+  if (scores) {
+    onScores!(batch, (await model.backend.read(scores)) as Float32Array)
+    model.backend.free([scores])
+  }
+  return metrics
+}
+
 /**
  * Metrics under `eval_` and their name: the loss is the mean over all targets or rows, other metrics are means over batches.
  * @param onScores gets the scores of each batch's targets, [M, num_labels], where the loss reads scores
  */
 export const evaluate = async (
-  trainer: Pick<Trainer, 'model' | 'loss' | 'head'>,
+  { share, ...trainer }: Pick<Trainer, 'model' | 'loss' | 'head'> & { share?: ShareEvaluation },
   batches: AsyncIterable<MicroBatch>,
   onScores?: (batch: MicroBatch, scores: Float32Array) => void,
 ): Promise<Record<string, number>> => {
   const metrics: Record<string, number>[] = []
   let [weight, loss] = [0, 0]
-  for await (const batch of batches) {
-    const { scores, ...result } = evalMicro(trainer.model, batch, trainer.loss, trainer.head, onScores !== undefined)
-    const batchMetrics = await readMetrics(trainer.model, result)
-    metrics.push(batchMetrics)
-    if (scores) {
-      onScores!(batch, (await trainer.model.backend.read(scores)) as Float32Array)
-      trainer.model.backend.free([scores])
+  for await (const group of inGroups(batches, () => readAhead(share))) {
+    const local = (i: number) => evalMetrics(trainer, group[i], onScores)
+    let i = 0
+    const results = share && group.length > 1 ? share.results(group, local) : inTurn(group.length, local)
+    for await (const batchMetrics of results) {
+      metrics.push(batchMetrics)
+      weight += group[i].weight
+      loss += group[i++].weight * batchMetrics.loss
     }
-    weight += batch.weight
-    loss += batch.weight * batchMetrics.loss
   }
   const mean = { ...joinMetrics(metrics), loss: loss / weight }
   return Object.fromEntries(Object.entries(mean).map(([name, value]) => [`eval_${name}`, value]))
+}
+
+async function* inTurn<T>(count: number, work: (i: number) => Promise<T>): AsyncGenerator<T> {
+  for (let i = 0; i < count; i++) yield await work(i)
 }

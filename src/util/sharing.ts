@@ -4,7 +4,7 @@
  */
 
 /** What workers compute, one executor each (workers/executors.ts). */
-export type ShardKind = 'gradient' | 'samples' | 'stats' | 'cell'
+export type ShardKind = 'gradient' | 'evaluation' | 'samples' | 'pass' | 'cell'
 
 /** A part of a run's work. It and its files say everything that its result depends on. */
 export type Shard = {
@@ -30,3 +30,16 @@ export type Sharing = {
    */
   results<R>(shards: readonly Shard[], local: (i: number) => Promise<R>, signal?: AbortSignal): AsyncGenerator<R>
 }
+
+/** Whether a result is arrays of float32 of these lengths. */
+export const areFloats = (result: unknown, lengths: readonly number[]): boolean =>
+  Array.isArray(result) &&
+  result.length === lengths.length &&
+  lengths.every((length, i) => result[i] instanceof Float32Array && result[i].length === length)
+
+/** Passes or batches that are made ahead for each worker, so that none waits for the slowest. */
+const aheadOfAWorker = 8
+
+/** How many passes or batches are made together: one where nobody shares them. */
+export const readAhead = (shared: Pick<Sharing, 'workers'> | undefined): number =>
+  Math.max(1, aheadOfAWorker * (shared?.workers() ?? 0))

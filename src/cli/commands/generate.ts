@@ -93,7 +93,7 @@ export default command({
           const packed = worthPacking(opened.model, Math.ceil(total / options.batchSize) * options.maxNewTokens)
           const sampling = samplingOptions(options, encoder, opened.model.config.vocab_size)
           const { quantize, compute } = options
-          const share = sharing && shareModel(opened, { quantize, compute }, sharing)
+          const share = sharing && shareModel(opened, { quantize, compute }, sharing).sampling
           const settings = { ...options, ...sampling, eosIds, samples, packed, share }
           const earlyStopping = options.earlyStopping === 'never' ? 'never' : options.earlyStopping === 'true'
           const all = () =>

@@ -10,22 +10,26 @@ import type { EncoderInput } from '../../data/encoderBatch.ts'
 import type { TextOptions } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
 import { type Scorable, score, uncounted } from '../../generate/score.ts'
+import { shareModel } from '../../generate/sharedModel.node.ts'
 import { idsOnly, requireTemplate } from '../../generate/tokenization.node.ts'
 import { encoderInput, type ModelLimits, rewardInput, scoreInput } from '../../library/scoreInputs.ts'
-import { encoderText, hiddenStates } from '../../passes/hiddenStates.ts'
+import { encoderText, hiddenStatesPlan } from '../../passes/hiddenStates.ts'
 import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
-import { type Reward, rewardsOf } from '../../passes/scores.ts'
+import { readPlansOf } from '../../passes/readPasses.ts'
+import { type Reward, rewardPlans } from '../../passes/scores.ts'
 import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
-import { dataFields } from '../../recipes/trainer/fields.ts'
+import { dataFields, workersFields } from '../../recipes/trainer/fields.ts'
 import type { Tokenizer } from '../../text/tokenizer.ts'
 import { formatNumber, plural } from '../../util/format.ts'
+import { inGroups } from '../../util/inGroups.ts'
 import { chatField, chatOf } from '../chatFlag.ts'
 import { checkedRows } from '../checkedRows.ts'
 import { command } from '../command.ts'
 import { noteCompute } from '../computeNote.ts'
 import { engineFlags, modelFlags } from '../modelFlags.ts'
 import { makeReporter } from '../reporter.ts'
+import { withWorkers } from '../workers.ts'
 
 const schema = z.object({
   ...modelFlags,
@@ -41,6 +45,7 @@ const schema = z.object({
   texts: z.boolean().default(false).describe('of a language model, print the text of each counted token too'),
   hidden: z.boolean().default(false).describe('of an encoder, print the hidden states of each token'),
   ...engineFlags,
+  ...workersFields,
 })
 
 export default command({
@@ -56,53 +61,57 @@ export default command({
     const onProgress = (at: { phase: 'download' | 'load'; done: number; total: number }) =>
       report.show({ event: 'progress', ...at })
     for (const { message } of unreadWarnings([rows])) report.note(message)
-    const opened = await openModel({ ...options, head: options.hidden ? 'encoder' : 'either', onProgress })
-    try {
-      await noteCompute(opened.model, options.compute, report)
-      if (chat) requireTemplate(opened.tokenizer, opened.dir)
-      const encoder = opened.tokenizer ?? idsOnly(opened.dir)
-      const { model } = opened
-      const limits = limitsOf(model)
-      const results = options.hidden
-        ? hiddenRows(
-            model,
-            await checkedRows(
-              rows,
-              (row) => {
-                const input = encoderInput(encoder, row)
-                encoderText(model, input)
-                return input
-              },
-              report,
-            ),
-          )
-        : model.architecture.scores
-          ? rewards(
+    const name = `score ${options.model}`
+    await withWorkers(options, { name, note: report.note, screen: out.screen }, async (_, sharing) => {
+      const head = options.hidden ? 'encoder' : 'either'
+      const opened = await openModel({ ...options, head, onProgress })
+      try {
+        await noteCompute(opened.model, options.compute, report)
+        if (chat) requireTemplate(opened.tokenizer, opened.dir)
+        const encoder = opened.tokenizer ?? idsOnly(opened.dir)
+        const { quantize, compute } = options
+        const { model } = sharing ? shareModel(opened, { quantize, compute, head }, sharing) : opened
+        const limits = limitsOf(model)
+        const results = options.hidden
+          ? hiddenRows(
               model,
               await checkedRows(
                 rows,
-                (row) => ({ tree: rewardInput(encoder, row, limits), ranking: row.kind === 'ranking' }),
+                (row) => {
+                  const input = encoderInput(encoder, row)
+                  encoderText(model, input)
+                  return input
+                },
                 report,
               ),
             )
-          : logProbs(
-              model,
-              await checkedRows(rows, (row) => scoreInput(encoder, row, limits, textOptions(options)), report),
-              options.texts ? opened.tokenizer : undefined,
-            )
-      let done = 0
-      for await (const { line, text } of results) {
-        if (out.toTerminal) {
-          report.clear()
-          await out.text(`row ${done}: ${text}`)
-        } else await out.jsonLine(line)
-        report.show({ event: 'progress', phase: 'score', done: ++done, total: rows.length })
+          : model.architecture.scores
+            ? rewards(
+                model,
+                await checkedRows(
+                  rows,
+                  (row) => ({ tree: rewardInput(encoder, row, limits), ranking: row.kind === 'ranking' }),
+                  report,
+                ),
+              )
+            : logProbs(
+                model,
+                await checkedRows(rows, (row) => scoreInput(encoder, row, limits, textOptions(options)), report),
+                options.texts ? opened.tokenizer : undefined,
+              )
+        let done = 0
+        for await (const { line, text } of results) {
+          if (out.toTerminal) {
+            report.clear()
+            await out.text(`row ${done}: ${text}`)
+          } else await out.jsonLine(line)
+          report.show({ event: 'progress', phase: 'score', done: ++done, total: rows.length })
+        }
+      } finally {
+        report.clear()
+        await opened.close()
       }
-    } finally {
-      report.clear()
-      await opened.close()
-      await rows.close()
-    }
+    }).finally(rows.close)
   },
 })
 
@@ -155,45 +164,36 @@ const batchRows = 32
 
 async function* hiddenRows(model: Model, inputs: AsyncIterable<EncoderInput>): AsyncGenerator<Result> {
   const C = model.config.hidden_size
-  for await (const batch of inBatches(inputs)) {
-    for (const states of await hiddenStates(model, batch)) {
+  const plans = async function* () {
+    for await (const batch of inGroups(inputs, () => batchRows)) yield hiddenStatesPlan(model, batch)
+  }
+  for await (const batch of readPlansOf(model, plans()))
+    for (const states of batch) {
       const tokens = states.length / C
       const hidden = Array.from({ length: tokens }, (_, t) => Array.from(states.subarray(t * C, (t + 1) * C)))
       yield { line: { hidden }, text: `${plural(tokens, 'token')}, ${C} numbers each; --json prints them` }
     }
-  }
-}
-
-async function* inBatches<T>(items: AsyncIterable<T>): AsyncGenerator<T[]> {
-  let batch: T[] = []
-  for await (const item of items) {
-    batch.push(item)
-    if (batch.length < batchRows) continue
-    yield batch
-    batch = []
-  }
-  if (batch.length) yield batch
 }
 
 /** `ranking`: a row with several responses. */
 type RewardRow = { tree: Tree; ranking: boolean }
 
 async function* rewards(model: Model, rows: AsyncIterable<RewardRow>): AsyncGenerator<Result> {
-  for await (const batch of inBatches(rows)) yield* batchRewards(model, batch)
-}
-
-async function* batchRewards(model: Model, batch: readonly RewardRow[]): AsyncGenerator<Result> {
-  const rewardsOfRows = await rewardsOf(
-    model,
-    batch.map(({ tree }) => tree),
-  )
-  for (const [i, scored] of rewardsOfRows.entries()) {
-    const lines = scored.map(rewardLine)
-    yield {
-      line: batch[i].ranking ? { rewards: scored.map(({ reward }) => reward), replies: lines } : lines[0],
-      text: scored.map(rewardText).join('   '),
+  const waiting: RewardRow[] = []
+  const plans = async function* () {
+    for await (const batch of inGroups(rows, () => batchRows)) {
+      waiting.push(...batch)
+      yield* rewardPlans(batch.map(({ tree }) => tree))
     }
   }
+  for await (const trees of readPlansOf(model, plans()))
+    for (const scored of trees) {
+      const lines = scored.map(rewardLine)
+      yield {
+        line: waiting.shift()!.ranking ? { rewards: scored.map(({ reward }) => reward), replies: lines } : lines[0],
+        text: scored.map(rewardText).join('   '),
+      }
+    }
 }
 
 const rewardLine = ({ reward, sigma, probs }: Reward) => (probs ? { reward, std: sigma, probs } : { reward })

@@ -49,7 +49,7 @@ export const openTextModel = async (spec: string, settings: TextModelSettings = 
     if (!tokenizer)
       throw badInput('no-tokenizer', 'has no tokenizer, and is to read text; give another model', { file: dir })
     const { quantize = 'none', compute = 'fp32', sharing, batchSize } = settings
-    const share = sharing && shareModel(opened, { quantize, compute }, sharing)
+    const share = sharing && shareModel(opened, { quantize, compute }, sharing).sampling
     return {
       ...localTextModel({ name: spec, model, tokenizer, generationConfig, batchSize, share }),
       identity: async () => [

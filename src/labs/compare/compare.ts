@@ -48,7 +48,7 @@ type Extras = {
   signal?: AbortSignal
   command?: readonly string[]
   functions?: ProgramFunctions
-  /** Workers that may complete the prompts. */
+  /** Workers that may compute with the models. */
   sharing?: Sharing
 }
 
@@ -65,7 +65,7 @@ export async function* compare(
     settings.policies.map((text) => openPolicyRuns(text, sft.folders, settings.checkpoints)),
   )
   refuseDuplicates(sft, policies)
-  const judges = await openJudges({ ...settings, functions }, sft, policies)
+  const judges = await openJudges({ ...settings, functions, sharing }, sft, policies)
   const chat = settings.chat ?? (await readsChats(base, policies))
   const checkpoints = policies.flatMap(({ runs }) => runs.flatMap((run) => run.checkpoints))
   const { prompts, warnings } = await readPrompts({ ...settings, chat }, [sft, ...checkpoints], judges)

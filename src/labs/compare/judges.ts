@@ -4,6 +4,7 @@ import type { CompletionToScore, ProgramFunctions, Reward, RewardSource } from '
 import type { WarningEvent } from '../../runs/events.ts'
 import { badInput } from '../../util/fault.ts'
 import { makeResources } from '../../util/resources.ts'
+import type { Sharing } from '../../util/sharing.ts'
 import type { JudgeInfo } from './findings.ts'
 import { type ComparedPolicy, keyOf, type PolicyRuns, rewardLocation } from './policies.ts'
 import type { CompareSettings } from './settings.ts'
@@ -26,7 +27,7 @@ export type Judge = JudgeInfo & {
   close(): Promise<void>
 }
 
-type JudgeSettings = CompareSettings & { functions?: ProgramFunctions }
+type JudgeSettings = CompareSettings & { functions?: ProgramFunctions; sharing?: Sharing }
 
 type OpenedReward = {
   source: RewardSource
@@ -45,7 +46,7 @@ const openReward = async (
   try {
     const { sources, files, warnings } = await openRewards(
       { ...settings, reward: [spec], rewardWeights: undefined },
-      { own, tokenization, folders, functions: settings.functions },
+      { own, tokenization, folders, functions: settings.functions, sharing: settings.sharing },
     )
     return { source: sources[0], files, warnings, close }
   } catch (error) {

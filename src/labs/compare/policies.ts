@@ -52,7 +52,7 @@ export type ComparedPolicy = {
   promptKey: string
   /** The folders of its model and its tokenizer. */
   folders: ModelFolders
-  /** @param sharing workers that may complete for it, where it is no checkpoint */
+  /** @param sharing workers that may compute with it, where it is no checkpoint */
   open(engine: EngineSettings, sharing?: Sharing): Promise<OpenedPolicy>
 }
 
@@ -168,7 +168,8 @@ const openFinal = async (folders: ModelFolders, title: string): Promise<Compared
     ...common,
     open: async (engine, sharing) => {
       const opened = await openModel({ model: folders.dir, adapter: folders.adapter, ...engine })
-      return { ...opened, share: sharing && shareModel(opened, { quantize: 'none', compute: 'fp32' }, sharing) }
+      const shared = sharing && shareModel(opened, { quantize: 'none', compute: 'fp32' }, sharing)
+      return { ...opened, model: shared?.model ?? opened.model, share: shared?.sampling }
     },
   }
 }

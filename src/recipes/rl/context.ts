@@ -88,7 +88,7 @@ export const openRlContext = async (
   const policy = own(await openPolicy(settings, folders, { ...loading, withHead, sharedHead: withHead && 'value' }))
   const tokenization = await openTokenization(folders, policy.pretrained, settings)
   // rewards
-  const rewards = await openRewards(settings, { own, tokenization, folders, functions })
+  const rewards = await openRewards(settings, { own, tokenization, folders, functions, sharing: loading.sharing })
   // prompts, which policy and rewards must be able to read
   const rows = splitRows(dataset, settings)
   const readers = { tokenization, rewards }

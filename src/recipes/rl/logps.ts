@@ -71,7 +71,7 @@ export const openReferenceModel = async (policy: Policy): Promise<Model> => {
     for (const [part, handle] of Object.entries(own.handles)) params.set(part, handle)
     int8.set(name, own.form)
   }
-  return makeModel({ ...model, params, int8, dropout: 0 })
+  return makeModel({ ...model, params, int8, dropout: 0, shared: await policy.sharing?.frozenPasses() })
 }
 
 /** Log-probs of every sampled token, at the temperature that they were sampled at. @returns [samples][tokens] */

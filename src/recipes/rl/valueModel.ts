@@ -15,7 +15,9 @@ import type { Gradients } from '../../passes/stack.ts'
 import { sameTokenizer } from '../../text/tokenizer.node.ts'
 import { makeUpdater } from '../../train/update.ts'
 import { badInput } from '../../util/fault.ts'
+import type { Sharing } from '../../util/sharing.ts'
 import { openPolicy, type Policy, type PolicySettings } from '../trainer/policy.ts'
+import { sharePolicy } from '../trainer/sharedPolicy.ts'
 
 /** The model's own head where it has one output, else a new one. */
 const valueHead = ({ config, params }: Base, seed: number): StoredTensor => {
@@ -29,6 +31,12 @@ export const policyWithValueHead =
   (base: Base): Base =>
     withValueHead(base, valueHead(base, seed))
 
+/** A model that becomes a value model. @param name for messages */
+export const valueModelHead =
+  (seed: number, name: string) =>
+  (base: Base): Base =>
+    asRewardModel(base, valueHead(base, seed), name)
+
 export type ValueModel = {
   model: Model
   gradients: Gradients
@@ -36,21 +44,28 @@ export type ValueModel = {
   policy: Policy
 }
 
-/** Throws Faults: those of `openPolicy`, and 'bad-flag' where the two models read different tokens. */
+/**
+ * Throws Faults: those of `openPolicy`, and 'bad-flag' where the two models read different tokens.
+ * @param sharing workers that may compute values
+ */
 export const openValueModel = async (
   settings: PolicySettings & { valueModel: string },
   policy: Policy,
+  sharing?: Sharing,
 ): Promise<ValueModel> => {
   const folders = await resolveModel({ model: settings.valueModel })
-  const withHead = (base: Base) => asRewardModel(base, valueHead(base, settings.seed), settings.valueModel)
+  const withHead = valueModelHead(settings.seed, settings.valueModel)
   // The --lora flags speak of the policy's adapter. One that the value model brings goes on as it is
   const lora = folders.adapter === undefined ? {} : { loraR: undefined, loraAlpha: undefined, loraTarget: undefined }
-  const opened = await openPolicy({ ...settings, ...lora }, folders, { withHead, engine: policy.backend })
+  const own = { ...settings, ...lora }
+  const opened = await openPolicy(own, folders, { withHead, engine: policy.backend })
   await requireSameTokens(policy, opened)
   const arenas = [...policy.arenas, ...opened.arenas]
   const method = optimizer(settings.optimizer, { weightDecay: settings.weightDecay })
+  // As with a policy, too many trained parameters are not sent about
+  const shared = sharing && opened.shard && sharePolicy(opened, own, sharing, 'value-model').passes
   return {
-    model: opened.model,
+    model: { ...opened.model, shared },
     gradients: opened.gradients,
     policy: {
       ...policy,

@@ -70,14 +70,20 @@ const evalEvent = (metrics: Record<string, number>, iteration: number, step: num
 })
 
 /** The metrics of the training loss, means over lists. */
-const evaluateLists = ({ policy, settings, loss, tspin }: SelfPlayContext, iteration: number, lists: List[]) =>
-  evaluate(
-    { model: policy.model, loss: loss(iteration), head: {} },
+const evaluateLists = (
+  { policy, settings, loss: lossOf, tspin }: SelfPlayContext,
+  iteration: number,
+  lists: List[],
+) => {
+  const [loss, head] = [lossOf(iteration), {}]
+  return evaluate(
+    { model: policy.model, loss, head, share: policy.sharing?.evaluation({ loss, head }) },
     (async function* () {
       for (const batch of chunks(lists, settings.batchSize))
         yield* listBatches(batch, batch.length, !tspin, Number.POSITIVE_INFINITY)
     })(),
   )
+}
 
 /** The part of the evaluated rows whose greedy completion is the data's. */
 async function* exactMatchPhase(context: SelfPlayContext, iteration: number): Phase<Record<string, number>> {

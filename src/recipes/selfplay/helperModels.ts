@@ -214,7 +214,7 @@ const openLocal = async (
       }),
     async open() {
       const opened = await openModel({ model: name, device, threads })
-      const share = sharing && shareModel(opened, { quantize: 'none', compute: 'fp32' }, sharing)
+      const share = sharing && shareModel(opened, { quantize: 'none', compute: 'fp32' }, sharing).sampling
       const readable = (rows: SelfPlayRows): SelfPlayRows => ({
         ...rows,
         row: async (i) => readableRow(await rows.row(i), own, tokenizer !== undefined),

@@ -122,6 +122,7 @@ export const openPolicy = async (
     if (sharing && (!withHead || sharedHead)) {
       if (!policy.shard) throw tooManyParameters(policy.counts.trainable)
       policy.sharing = sharePolicy(policy, settings, sharing, sharedHead)
+      policy.model = { ...model, shared: policy.sharing.passes }
     }
     return policy
   } catch (error) {

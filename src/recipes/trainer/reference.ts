@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import type { Tree } from '../../data/batch.ts'
 import type { Model } from '../../passes/model.ts'
-import { readTokenStats } from '../../passes/tokenStats.ts'
+import { readPlansOf } from '../../passes/readPasses.ts'
+import { readTokenStats, tokenStatsPlan } from '../../passes/tokenStats.ts'
 import { contentKey } from '../../store/content.node.ts'
 import { openValues } from '../../store/values.node.ts'
 import { cacheFolder } from '../../util/cacheFolder.node.ts'
@@ -62,10 +63,12 @@ export const openReference = async (policy: Policy): Promise<Reference> => {
         missing.size === 0 || !mustPrecompute || !complete,
         'a reference value is missing, and the model has changed',
       )
-      const trees = [...missing.values()].map(({ tree }) => tree)
-      const shared = await policy.sharing?.branchLogps(trees, (tree) => branchLogps(model, tree))
-      for (const [i, [name, { tree, weights }]] of [...missing].entries())
-        await cache.set(name, weightedSums(tree, shared?.[i] ?? (await branchLogps(model, tree)), weights))
+      const plans = [...missing.values()].map(({ tree }) => tokenStatsPlan([tree], ['logps']))
+      const names = missing.entries()
+      for await (const { logps } of readPlansOf(model, plans)) {
+        const [name, { tree, weights }] = names.next().value!
+        await cache.set(name, weightedSums(tree, logps[0].branches, weights))
+      }
       return microBatches.map((trees) => trees.map((each) => cache.get(keyOf(each))!))
     },
   }
@@ -79,9 +82,6 @@ export const logpSums = async (model: Model, trees: readonly Tree[]): Promise<nu
   const { logps } = await readTokenStats(model, trees, ['logps'])
   return logps.map(({ branches }) => branches.map((values) => values.reduce((sum, logp) => sum + logp, 0)))
 }
-
-const branchLogps = async (model: Model, tree: Tree): Promise<number[][]> =>
-  (await readTokenStats(model, [tree], ['logps'])).logps[0].branches
 
 const weightedSums = ({ trunk }: Tree, branches: number[][], weights?: readonly ArrayLike<number>[]): number[] => {
   // Without a trunk nothing predicts a branch's first token

@@ -1,13 +1,12 @@
 /**
- * The shards of a training run: gradients of its micro-batches, samples of its policy, and log-probabilities of given tokens. Here
+ * The shards of a training run: gradients of its micro-batches, their loss in an evaluation, samples and passes of its policy. Here
  * is what the run gives out, and the functions that compute it, the same in this process and on a worker.
  *
  * A worker gets the files of the model once, and the trained parameters whenever they have changed.
  */
-import type { Tree } from '../../data/batch.ts'
 import { type PublishedFolders, publishFolders } from '../../generate/sharedModel.node.ts'
+import { sharePasses } from '../../generate/sharedPasses.ts'
 import {
-  evenParts,
   type ModelMoment,
   type PublishedMoment,
   type ShareSampling,
@@ -16,18 +15,24 @@ import {
 import type { OptimizerName } from '../../optim/optimizers.ts'
 import type { HeadSettings } from '../../passes/head.ts'
 import { type Compute, renewInt8 } from '../../passes/int8.ts'
-import { withoutAdapter } from '../../passes/model.ts'
+import type { PassSharing } from '../../passes/passSharing.ts'
 import type { Quantize } from '../../passes/quantize.ts'
 import type { Plan } from '../../passes/stack.ts'
-import { readTokenStats } from '../../passes/tokenStats.ts'
 import type { Backend } from '../../runtime/backend.ts'
 import type { Arena } from '../../train/arena.ts'
 import type { MicroBatch } from '../../train/micro.ts'
-import { type ShardResult, type ShareStep, shardResult, type Trainer } from '../../train/step.ts'
+import {
+  evalMetrics,
+  type ShardResult,
+  type ShareEvaluation,
+  type ShareStep,
+  shardResult,
+  type Trainer,
+} from '../../train/step.ts'
 import { badInput } from '../../util/fault.ts'
 import { pack, unpack } from '../../util/packed.ts'
 import type { FileHash } from '../../util/sha256.node.ts'
-import type { Shard, Sharing } from '../../util/sharing.ts'
+import { areFloats, type Shard, type Sharing } from '../../util/sharing.ts'
 import { isShareable, lossByName } from './lossByName.ts'
 
 /** The settings that decide what the policy is and computes. */
@@ -44,8 +49,9 @@ export type SharedSettings = {
   seed: number
 }
 
-/** Heads that a worker gives a model itself: the value head of PPO. */
-export type SharedHead = 'value'
+/** Heads that a worker gives a model itself: the value head of PPO's policy, and that of its value model. */
+export const sharedHeads = ['value', 'value-model'] as const
+export type SharedHead = (typeof sharedHeads)[number]
 
 /** What is shared of a policy (policy.ts). */
 export type SharedParts = Pick<Trainer, 'model' | 'gradients' | 'updater' | 'plan' | 'shard'> & {
@@ -69,20 +75,19 @@ export type GradientInput = ModelMoment & {
   seed: number
 }
 
-export type StatsInput = ModelMoment & {
-  /** Without the adapter. */
-  isReference: boolean
-  trees: readonly Tree[]
-}
+export type EvaluationInput = Omit<GradientInput, 'plan' | 'seed'>
 
 // What a run gives out
 
 /** How a policy's work is shared out. */
 export type PolicySharing = {
   step(trainer: Pick<Trainer, 'loss' | 'head'>): ShareStep
+  /** Undefined for a loss that workers cannot compute. @param signal ends it early, without results */
+  evaluation(trainer: Pick<Trainer, 'loss' | 'head'>, signal?: AbortSignal): ShareEvaluation | undefined
   sampling: ShareSampling
-  /** Log-probabilities of the branches of each tree, every tree a pass of its own. Undefined where there is no worker. */
-  branchLogps(trees: readonly Tree[], local: (tree: Tree) => Promise<number[][]>): Promise<number[][][] | undefined>
+  passes: PassSharing
+  /** Passes of the policy as it is now, whatever becomes of it. */
+  frozenPasses(): Promise<PassSharing>
 }
 
 export const sharePolicy = (
@@ -103,17 +108,22 @@ export const sharePolicy = (
     return { model, files: [model, ...hashes] }
   }
   let published: ReturnType<typeof publish> | undefined
+  const at = async (params: string): Promise<PublishedMoment> => {
+    published ??= publish()
+    const { model, files } = await published
+    return { of: { model, params }, files: [...files, params] }
+  }
+  const publishParams = async () =>
+    sharing.publish(pack(await Promise.all(policy.arenas.map((arena) => policy.backend.read(arena.params)))))
   let params: string | undefined
+  const frozen = new Set<string>()
 
   /** Publishes the parameters as they are now, in place of earlier ones. */
   const moment = async (): Promise<PublishedMoment> => {
-    published ??= publish()
-    const { model, files } = await published
-    const values = await Promise.all(policy.arenas.map((arena) => policy.backend.read(arena.params)))
-    const now = await sharing.publish(pack(values))
-    if (params !== undefined && params !== now) sharing.withdraw([params])
+    const now = await publishParams()
+    if (params !== undefined && params !== now && !frozen.has(params)) sharing.withdraw([params])
     params = now
-    return { of: { model, params: now }, files: [...files, now] }
+    return at(now)
   }
 
   return {
@@ -124,69 +134,54 @@ export const sharePolicy = (
         if (!isPlain || !policy.shard || sharing.workers() === 0) return undefined
         const { of, files } = await moment()
         const { plan } = policy
+        const sizes = policy.arenas.map(({ size }) => size)
         const shards = batches.map(
           (batch, i): Shard => ({
             kind: 'gradient',
             input: { ...of, batch, loss: loss.name, head, plan, seed: seeds[i] } satisfies GradientInput,
             files,
-            fits: (result) => isGradient(result, policy.arenas),
+            fits: (result) => {
+              const { gradient, metrics } = Object(result) as Partial<ShardResult>
+              return areFloats(gradient, sizes) && areMetrics(metrics)
+            },
           }),
         )
         return sharing.results<ShardResult>(shards, local)
       },
+    evaluation: ({ loss, head }, signal) =>
+      isShareable(loss)
+        ? {
+            workers: sharing.workers,
+            async *results(batches, local) {
+              const { of, files } = await moment()
+              const shards = batches.map((batch): Shard => {
+                const input: EvaluationInput = { ...of, batch, loss: loss.name, head }
+                return { kind: 'evaluation', input, files, fits: areMetrics }
+              })
+              try {
+                yield* sharing.results<Metrics>(shards, local, signal)
+              } catch (error) {
+                if (!signal?.aborted) throw error
+              }
+            },
+          }
+        : undefined,
     sampling: shareSampling(sharing, moment),
-    async branchLogps(trees, local) {
-      const workers = sharing.workers()
-      if (workers === 0 || trees.length < 2) return undefined
-      const { of, files } = await moment()
-      const parts = evenParts(trees, workers)
-      const shards = parts.map((part): Shard => {
-        const input: StatsInput = { ...of, isReference: true, trees: part.map(plainTree) }
-        return { kind: 'stats', input, files, fits: (result) => isStats(result, part) }
-      })
-      const all: number[][][] = []
-      const here = async (i: number) => {
-        const values: number[][][] = []
-        for (const tree of parts[i]) values.push(await local(tree))
-        return values
-      }
-      for await (const part of sharing.results<number[][][]>(shards, here)) all.push(...part)
-      return all
+    passes: sharePasses(sharing, moment),
+    async frozenPasses() {
+      const now = await publishParams()
+      frozen.add(now)
+      return sharePasses(sharing, () => at(now))
     },
   }
 }
 
-const isGradient = (result: unknown, arenas: readonly Arena[]): boolean => {
-  const { gradient, metrics } = Object(result) as Partial<ShardResult>
-  return (
-    Array.isArray(gradient) &&
-    gradient.length === arenas.length &&
-    arenas.every(({ size }, i) => gradient[i] instanceof Float32Array && gradient[i].length === size) &&
-    typeof metrics === 'object' &&
-    Object.values(metrics).every((value) => typeof value === 'number')
-  )
+type Metrics = Record<string, number>
+
+const areMetrics = (result: unknown): boolean => {
+  const metrics = Object(result)
+  return 'loss' in metrics && Object.values(metrics).every((value) => typeof value === 'number')
 }
-
-/** A number for each token of each branch. */
-const isStats = (result: unknown, trees: readonly Tree[]): boolean =>
-  Array.isArray(result) &&
-  result.length === trees.length &&
-  trees.every(
-    ({ branches }, i) =>
-      Array.isArray(result[i]) &&
-      result[i].length === branches.length &&
-      branches.every(
-        (branch, j) =>
-          Array.isArray(result[i][j]) &&
-          result[i][j].length === branch.length &&
-          result[i][j].every((value: unknown) => typeof value === 'number'),
-      ),
-  )
-
-const plainTree = ({ trunk, branches }: Tree): Tree => ({
-  trunk: Array.from(trunk),
-  branches: branches.map((branch) => Array.from(branch)),
-})
 
 const sharedSettings = (all: SharedSettings): SharedSettings => {
   const { loraR, loraAlpha, loraDropout, loraTarget, useDora, quantize, compute, optimizer, weightDecay, seed } = all
@@ -210,13 +205,7 @@ export const computeGradient = (
 ): Promise<ShardResult> =>
   shardResult({ ...policy, loss: lossByName(loss), head, plan, shard: policy.shard! }, batch, seed)
 
-/** Log-probabilities [trees][branches][tokens], every tree a pass of its own. */
-export const computeStats = async (
+export const computeEvaluation = (
   { model }: Pick<SharedParts, 'model'>,
-  { isReference, trees }: StatsInput,
-): Promise<number[][][]> => {
-  const of = isReference ? withoutAdapter(model) : model
-  const all: number[][][] = []
-  for (const tree of trees) all.push((await readTokenStats(of, [tree], ['logps'])).logps[0].branches)
-  return all
-}
+  { batch, loss, head }: EvaluationInput,
+): Promise<Metrics> => evalMetrics({ model, loss: lossByName(loss), head }, batch)

@@ -201,9 +201,10 @@ async function* evalBatches<E extends object>({
 
 /** One evaluation: the metrics of the loss, and the method's own. */
 const evaluateRows = async <E extends object>(setup: TrainerSetup<E>): Promise<Record<string, number>> => {
-  const { policy, loss, head = {}, evaluation } = setup
+  const { policy, loss, head = {}, evaluation, signal } = setup
   const own = evaluation?.()
-  const metrics = await evaluate({ model: policy.model, loss, head }, evalBatches(setup), own?.addBatch)
+  const share = own ? undefined : policy.sharing?.evaluation({ loss, head }, signal)
+  const metrics = await evaluate({ model: policy.model, loss, head, share }, evalBatches(setup), own?.addBatch)
   const ownMetrics = Object.entries(own?.metrics() ?? {}).map(([name, value]) => [`eval_${name}`, value])
   return { ...metrics, ...Object.fromEntries(ownMetrics) }
 }
