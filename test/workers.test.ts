@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { fixture } from './support/golden.ts'
 import { hasRedis, openRedis, startWorker, type TestRedis, type TestWorker } from './support/redis.ts'
 import { logOf, start, weightsOf } from './support/runs.ts'
@@ -36,13 +36,18 @@ const grpo = [
 ]
 const grpoSteps = [...grpo, '--reward', 'letters=regex:e.*e', ...lora, '--max-steps', '4', '--kl-coef', '0.1']
 
-const joinWorkers = async (count: number) => {
-  const started = Array.from({ length: count }, (_, i) =>
-    startWorker(redis.url, at(`cache-worker-${workers.length + i}`)),
-  )
-  workers.push(...started)
-  await Promise.all(started.map((worker) => worker.until('ready')))
-  return started
+const isThere = ({ child }: TestWorker) => child.exitCode === null && child.signalCode === null
+const leave = async () => {
+  await Promise.all(workers.map((worker) => worker.kill()))
+  workers = []
+}
+let joined = 0
+/** Starts what is missing to so many workers, which stay for the tests that follow. */
+const haveWorkers = async (count: number) => {
+  workers = workers.filter(isThere)
+  while (workers.length < count) workers.push(startWorker(redis.url, at(`cache-worker-${joined++}`)))
+  await Promise.all(workers.map((worker) => worker.until('ready')))
+  for (const { events } of workers) events.splice(1)
 }
 
 const lists = ['--max-steps', '2', '--max-new-tokens', '8', '--save-every', '1', '--max-length', '64']
@@ -112,6 +117,13 @@ const rlOnLong = [
   ...['--batch-size', '16', '--max-new-tokens', '4', '--max-steps', '1', ...lora],
 ]
 
+const ended = new Map<readonly string[], ReturnType<typeof run>>()
+/** The run of one process, which several tests share. */
+const aloneOf = (argv: readonly string[]) => {
+  if (!ended.has(argv)) ended.set(argv, run(argv, false))
+  return ended.get(argv)!
+}
+
 const shardEvents = () => workers.flatMap(({ events }) => events).filter(({ event }) => event === 'shard')
 const shards = () => shardEvents().length
 /** What the shards were. */
@@ -124,11 +136,8 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
     writeFileSync(prompt, '# system\n{format}\n# user\n{question}: {answer_a} or {answer_b}?\n')
     redis = await openRedis()
   })
-  afterEach(async () => {
-    await Promise.all(workers.map((worker) => worker.kill()))
-    workers = []
-  })
   afterAll(async () => {
+    await leave()
     await redis?.close()
     rmSync(root, { recursive: true, force: true })
   })
@@ -137,14 +146,15 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
     ['dpo', dpoSteps],
     ['grpo', grpoSteps],
   ])('%s ends with the same weights and log with none, one, and two of which one is killed', async (_, argv) => {
-    const alone = await run(argv, false)
-    const none = await run(argv, true)
+    await leave()
+    const [alone, none] = await Promise.all([aloneOf(argv), run(argv, true)])
     expect([none.weights, none.log]).toEqual([alone.weights, alone.log])
-    await joinWorkers(1)
+    await haveWorkers(1)
     const one = await run(argv, true)
     expect([one.weights, one.log]).toEqual([alone.weights, alone.log])
     expect(shards()).toBeGreaterThan(3)
-    const [second] = await joinWorkers(1)
+    await haveWorkers(2)
+    const [, second] = workers
     const killed = second.until('shard').then(() => second.kill())
     const two = await run(argv, true)
     await killed
@@ -156,7 +166,7 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
     ['ppo, with a value head', ppoSteps],
   ])('%s ends with the same weights and log with two', async (_, argv) => {
     const alone = await run(argv, false)
-    await joinWorkers(2)
+    await haveWorkers(2)
     const two = await run(argv, true)
     expect([two.weights, two.log]).toEqual([alone.weights, alone.log])
     expect(shards()).toBeGreaterThan(1)
@@ -197,7 +207,7 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
     ],
   ])('%s prints the same lines with two', async (_, argv) => {
     const alone = await start([...argv, '--json'], { cache: at('cache-lines') })
-    await joinWorkers(2)
+    await haveWorkers(2)
     const two = await start([...argv, '--json', '--workers', redis.url], { cache: at('cache-lines') })
     expect(two.stdout, two.stderr).toBe(alone.stdout)
     expect(two.stdout).not.toBe('')
@@ -211,7 +221,7 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
       ['score', '--model', fixture('models/bert'), '--data', long.ids, '--hidden'],
     ]
     const alone = await Promise.all(forms.map((argv) => start(argv, { cache: at('cache-lines') })))
-    await joinWorkers(2)
+    await haveWorkers(2)
     for (const [i, argv] of forms.entries()) {
       const before = shards()
       const two = await start([...argv, '--workers', redis.url], { cache: at('cache-lines') })
@@ -242,7 +252,7 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
     const held = ['--kl-coef', '0.1', '--eval-data', long.prompts]
     const samples = ['grpo', ...model, ...rlOnLong, ...adapter, '--num-generations', '2', ...held]
     const alone = await Promise.all([run(pairs, false), run(samples, false)])
-    await joinWorkers(2)
+    await haveWorkers(2)
     for (const [i, argv] of [pairs, samples].entries()) {
       const two = await run(argv, true)
       expect([two.weights, two.log]).toEqual([alone[i].weights, alone[i].log])
@@ -256,7 +266,7 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
     const argv = ['ppo', ...model, ...rlOnLong, '--value-model', join(inputs, 'judge'), '--num-generations', '1']
     // Its value model is trained whole, and the policy is not
     const alone = await run(argv, false)
-    await joinWorkers(2)
+    await haveWorkers(2)
     const two = await run(argv, true)
     expect([two.weights, two.log]).toEqual([alone.weights, alone.log])
     // Rewards, log-probs of the policy and the reference, values
@@ -282,7 +292,7 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
         .map((name) => [name, readFileSync(join(output, 'answers', name, 'samples.jsonl'), 'utf8')])
     const alone = await start([...argv, '--output', at('compared')], { cache: at('cache-lines') })
     expect(alone.code, alone.stderr).toBe(0)
-    await joinWorkers(2)
+    await haveWorkers(2)
     const flags = ['--output', at('compared-by-two'), '--workers', redis.url]
     const two = await start([...argv, ...flags], { cache: at('cache-lines') })
     expect(two.code, two.stderr).toBe(0)
@@ -300,7 +310,7 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
         }))
     const alone = await start(['sweep', '--output', at('alone')], { cache: at('cache-sweep') })
     expect(alone.code, alone.stderr).toBe(0)
-    await joinWorkers(2)
+    await haveWorkers(2)
     const two = await start(['sweep', '--output', at('two'), '--workers', redis.url], { cache: at('cache-sweep') })
     expect(two.code, two.stderr).toBe(0)
     expect(resultsOf(at('two'))).toEqual(resultsOf(at('alone')))
@@ -308,8 +318,8 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
   })
 
   it('passes files through a folder that all see', async () => {
-    const alone = await run(dpoSteps, false)
-    await joinWorkers(1)
+    const alone = await aloneOf(dpoSteps)
+    await haveWorkers(1)
     const one = await run([...dpoSteps, '--workers-files', at('seen-by-all')], true)
     expect([one.weights, one.log]).toEqual([alone.weights, alone.log])
     expect(shards()).toBeGreaterThan(3)
@@ -317,7 +327,7 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
   })
 
   it('passes files through an S3-compatible store, and leaves nothing there', async () => {
-    const alone = await run(dpoSteps, false)
+    const alone = await aloneOf(dpoSteps)
     const store = await openS3Stub('bucket')
     const keys = {
       AWS_ENDPOINT_URL_S3: store.url,
@@ -327,19 +337,21 @@ describe.skipIf(!hasRedis())('a run with workers', () => {
     }
     for (const [name, value] of Object.entries(keys)) vi.stubEnv(name, value)
     try {
-      await joinWorkers(1)
+      await leave()
+      await haveWorkers(1)
       const one = await run([...dpoSteps, '--workers-files', 's3://bucket/shared/'], true)
       expect([one.weights, one.log]).toEqual([alone.weights, alone.log])
       expect(shards()).toBeGreaterThan(3)
       expect([...store.objects.keys()]).toEqual([])
     } finally {
       vi.unstubAllEnvs()
+      await leave()
       await store.close()
     }
   })
 
   it('lists workers and runs', async () => {
-    await joinWorkers(1)
+    await haveWorkers(1)
     const { stdout } = await start(['workers', redis.url, '--json'], { cache: at('cache-list') })
     const listed = stdout
       .trim()
