@@ -115,6 +115,9 @@ export const vjpRules: { [P in Primitive]: Rule<P> } = {
     return [b.matmulGrouped(sizes, own, { transB: true }), a.matmulGrouped(sizes, own), null]
   },
   roundRows: none,
+  matmulCodes: none,
+  roundShares: none,
+  columnsFrom: none,
   reshape: ([x], _, __, dy) => [dy.reshape(x.shape)],
   transpose: (_, { perm }, __, dy) => [dy.transpose(inverse(perm))],
   broadcastTo: ([x], _, __, dy) => [sumTo(dy, x.shape)],

@@ -23,6 +23,9 @@ export type QuantizedProduct = { weight: Quantization; transposed: boolean; roun
 /** In how many 8-bit numbers each value of x is rounded: the second holds what the first leaves, 254 times finer. */
 export type Int8Product = { terms: 1 | 2 }
 
+/** Of the left codes: the one that stands for 0, and what 1 stands for. */
+export type CodedProduct = { zero: 0 | 128; unit: number }
+
 /** The static parameters of each primitive. Inputs are named in the shape table. */
 export type Params = {
   input: Type & { name: string }
@@ -68,6 +71,9 @@ export type Params = {
   matmul: { transA: boolean; transB: boolean }
   matmulQuantized: QuantizedProduct
   matmulInt8: Int8Product
+  matmulCodes: CodedProduct
+  roundShares: None
+  columnsFrom: { size: Dim }
   matmulGrouped: { transB: boolean }
   matmulGroupedQuantized: QuantizedProduct
   matmulOfGroup: { group: number }
@@ -254,6 +260,23 @@ export const shapeRules: { [P in Primitive]: ShapeRule<P> } = {
     assert(x.shape.length === 2 && x.shape[1] === inner, `x must be [M, ${inner}]`)
     assert(sameShape(scales.shape, [out]), `scales must be [${out}]`)
     return { shape: [x.shape[0], out], dtype: 'f32' }
+  },
+  // [a [M, inner], codes [inner, out], scales [out]] -> [M, out]: unit * (a - zero) times codes
+  matmulCodes: ([a, codes, scales]) => {
+    expect(a, 'u8')
+    return shapeRules.matmulInt8([{ ...a, dtype: 'f32' }, codes, scales], { terms: 1 })
+  },
+  // x -> codes of the nearest whole numbers from 0 to 255
+  roundShares: ([x]) => {
+    expect(x, 'f32')
+    return { shape: x.shape, dtype: 'u8' }
+  },
+  // [codes [R, C], start [1]] -> [R, size]: so many columns from the one that `start` says
+  columnsFrom: ([x, start], { size }) => {
+    expect(x, 'u8', 's8')
+    expect(start, 'i64')
+    assert(x.shape.length === 2, 'x must be a matrix')
+    return { shape: [x.shape[0], size], dtype: x.dtype }
   },
   // [x [S, inner], sizes [E], W0, ... W(E-1)] -> [S, out]: the first sizes[0] rows of x times W0, the next times W1, ...
   matmulGrouped: ([x, sizes, ...weights], { transB }) => {
