@@ -3,8 +3,8 @@
  * faster: FusedMatMul (transposing an operand is free), QuickGelu with alpha 1 (SiLU), RotaryEmbedding, and
  * SimplifiedLayerNormalization (RMS norm, whose second output is 1/rms).
  */
-import { type Shape, sizeOf } from '../tensor/dim.ts'
-import { type Params, type Primitive, pairsOf, sameShape } from '../tensor/primitives.ts'
+import { type Shape, sameShape, sizeOf } from '../tensor/dim.ts'
+import { type Params, type Primitive, pairsOf } from '../tensor/primitives.ts'
 import { type Emitter, elementType, type LowerRule, microsoft } from './emitter.ts'
 import { matmulCodes, matmulInt8, roundRows, roundShares } from './lowerInt8.ts'
 import { quantizedProduct } from './lowerQuantized.ts'

@@ -3,7 +3,7 @@
  * (onnx/lower.ts) and interpreter (runtime/interpreter.ts). Everything else is composed of them.
  */
 import { assert } from '../util/fault.ts'
-import { addDims, type Dim, type Shape, sizeOf, subDims } from './dim.ts'
+import { addDims, broadcast, type Dim, type Shape, sameShape, sizeOf, subDims } from './dim.ts'
 import { type Quantization, storedShapes } from './quantization.ts'
 
 export type DType = 'f32' | 'i64' | 'bool' | 'u8' | 's8'
@@ -135,8 +135,6 @@ const reduce = ([x]: readonly Type[], { axes, keep }: Reduce): Type => {
   return { shape: x.shape.flatMap((dim, i) => (axes.includes(i) ? (keep ? [1] : []) : [dim])), dtype: x.dtype }
 }
 
-export const sameShape = (a: Shape, b: Shape) => a.length === b.length && a.every((dim, i) => dim === b[i])
-
 /** Checks that two operands have equal axes before their last one. */
 const checkLeading = (a: Type, b: Type) =>
   assert(sameShape(a.shape.slice(0, -1), b.shape.slice(0, -1)), `axes before the last differ`)
@@ -166,17 +164,6 @@ const checkOrder = (low: Dim, high: Dim, what: string) => {
 const checkNorm = ([x, weight]: readonly Type[]) => {
   expect(x, 'f32')
   assert(weight.shape.length === 1 && weight.shape[0] === x.shape.at(-1), `weight must be [${x.shape.at(-1)}]`)
-}
-
-/** NumPy's broadcasting: shapes are aligned at the right, and a size of 1 is repeated. */
-export const broadcast = (a: Shape, b: Shape): Shape => {
-  const rank = Math.max(a.length, b.length)
-  return Array.from({ length: rank }, (_, i) => {
-    const x = a[i - rank + a.length] ?? 1
-    const y = b[i - rank + b.length] ?? 1
-    assert(x === y || x === 1 || y === 1, `shapes [${a}] and [${b}] do not broadcast`)
-    return x === 1 ? y : x
-  })
 }
 
 export const shapeRules: { [P in Primitive]: ShapeRule<P> } = {

@@ -4,14 +4,13 @@
  * runs.
  */
 import { assert } from '../util/fault.ts'
-import { addDims, type Dim, type Shape, sizeOf } from './dim.ts'
+import { addDims, type Dim, type Shape, sameShape, sizeOf } from './dim.ts'
 import {
   type CodeType,
   type DType,
   type Params,
   type Primitive,
   type QuantizedProduct,
-  sameShape,
   shapeRules,
   type Type,
   typeText,

@@ -1,19 +1,22 @@
 /** The head in 8-bit codes, in tiles, beside the head of the values that the codes stand for: statistics and gradients. */
 import { afterAll, describe, expect, it } from 'vitest'
-import { largestDifference } from '../../test/support/golden.ts'
-import { pack } from '../data/batch.ts'
-import { headWeight } from '../models/architecture.ts'
-import { parseConfig } from '../models/config.ts'
-import { initWeights } from '../models/init.ts'
-import { architectureOf } from '../models/registry.ts'
-import { codesOf, scalesOf } from '../nn/scope.ts'
-import type { Handle } from '../runtime/backend.ts'
-import { openBackend } from '../runtime/open.node.ts'
-import { rng } from '../util/rng.ts'
-import { logitsPass, tokenPass } from './head.ts'
-import { place } from './layout.ts'
-import { type Model, makeModel } from './model.ts'
-import { putQuantized } from './quantize.ts'
+import { pack } from '../src/data/batch.ts'
+import { completions } from '../src/generate/completions.ts'
+import { generate } from '../src/generate/generate.ts'
+import { headWeight } from '../src/models/architecture.ts'
+import { parseConfig } from '../src/models/config.ts'
+import { initWeights } from '../src/models/init.ts'
+import { architectureOf } from '../src/models/registry.ts'
+import { codesOf, scalesOf } from '../src/nn/scope.ts'
+import { logitsPass, tokenPass } from '../src/passes/head.ts'
+import { place } from '../src/passes/layout.ts'
+import { type Model, makeModel } from '../src/passes/model.ts'
+import { putQuantized } from '../src/passes/quantize.ts'
+import { readTokenStats } from '../src/passes/tokenStats.ts'
+import type { Handle } from '../src/runtime/backend.ts'
+import { openBackend } from '../src/runtime/open.node.ts'
+import { rng } from '../src/util/rng.ts'
+import { largestDifference } from './support/golden.ts'
 
 const V = 33_000
 const C = 32
@@ -137,6 +140,26 @@ describe('a head in 8-bit codes', () => {
     const whole = tokenPass(model, h, placed, ['logps'], { unit: true, labelSmoothing: 1e-30 })
     const [unit, exactly] = [await read(whole.unit!), await read(expected.unit!)]
     expect(largestDifference(unit, exactly)).toBeLessThan(1e-3)
+  })
+
+  it('gives the same text whatever the batch, and the log-probs of training to what is sampled', async () => {
+    const prompts = Array.from({ length: 5 }, (_, i) => ids.slice(3 * i, 3 * i + 2 + i))
+    const decode = async (batchSize: number, packed: boolean) => {
+      const options = { maxNewTokens: 6, temperature: 1, seed: 7, eosIds: new Set<number>(), packed, batchSize }
+      const made = new Map<number, { ids: readonly number[]; logps: readonly number[] }>()
+      for await (const one of completions(generate(model, undefined, prompts, options))) made.set(one.row, one)
+      return prompts.map((_, row) => made.get(row)!)
+    }
+    const alone = await decode(1, true)
+    for (const [batchSize, packed] of [
+      [5, true],
+      [2, false],
+    ] as const)
+      expect((await decode(batchSize, packed)).map(({ ids }) => ids)).toEqual(alone.map(({ ids }) => ids))
+    const trees = alone.map(({ ids }, row) => ({ trunk: prompts[row], branches: [ids] }))
+    const { logps } = await readTokenStats(model, trees, ['logps'])
+    for (const [row, { branches }] of logps.entries())
+      expect(largestDifference(branches[0], alone[row].logps)).toBeLessThan(0.02)
   })
 
   it('has the same bits on two threads', async () => {
