@@ -57,10 +57,13 @@ const errorOf = (logps, exact) => {
 
 const kindOf = (name) => name.split('.').at(-2)
 
-/** Of all products those of rows rounded once, by their multiplications. */
+/** The codes of a language head are under this name. Its rows are always rounded twice. */
+const head = 'lm_head.weight'
+
+/** Of all products in the blocks those of rows rounded once, by their multiplications. */
 const onceShare = (int8) => {
   const sum = (forms) => forms.reduce((n, { out, inner }) => n + out * inner, 0)
-  const forms = [...int8.values()]
+  const forms = [...int8].filter(([name]) => name !== head).map(([, form]) => form)
   return sum(forms.filter(({ terms }) => terms === 1)) / sum(forms)
 }
 
@@ -71,7 +74,7 @@ const add = (form, int8, logps) => {
   console.log(rows.at(-1).join(' | '))
 }
 const withTerms = (model, terms) =>
-  makeModel({ ...model, int8: new Map([...model.int8].map(([name, form]) => [name, { ...form, terms: terms(name, form) }])) })
+  makeModel({ ...model, int8: new Map([...model.int8].map(([name, form]) => [name, name === head ? form : { ...form, terms: terms(name, form) }])) })
 
 let trees
 let exact
@@ -91,11 +94,15 @@ for (const compute of ['fp32', 'int8', 'int8-fast']) {
     add('rows rounded once, nothing else', once.int8, await logpsOf(once, trees))
   }
   if (compute === 'int8-fast') {
-    const twice = [...model.int8].filter(([, { terms }]) => terms === 2).map(([name]) => name)
+    if (model.config.tie_word_embeddings && model.int8.has(head)) {
+      const plain = makeModel({ ...model, int8: new Map([...model.int8].filter(([name]) => name !== head)) })
+      add('int8-fast, the head in fp32', plain.int8, await logpsOf(plain, trees))
+    }
+    const twice = [...model.int8].filter(([name, { terms }]) => terms === 2 && name !== head).map(([name]) => name)
     console.log(`rounded twice: ${twice.join(' ')}`)
     const once = withTerms(model, () => 1)
     add('smoothed, rows rounded once', once.int8, await logpsOf(once, trees))
-    for (const kind of flags.kinds ? new Set([...model.int8.keys()].map(kindOf)) : []) {
+    for (const kind of flags.kinds ? new Set([...model.int8.keys()].filter((name) => name !== head).map(kindOf)) : []) {
       const one = withTerms(model, (name) => (kindOf(name) === kind ? 1 : 2))
       add(`smoothed, ${kind} alone rounded once`, one.int8, await logpsOf(one, trees))
     }

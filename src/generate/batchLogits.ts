@@ -86,15 +86,17 @@ const plainLogits = (model: Model) => {
 
 /** With the weight as a constant of the program, in 8 bits where the blocks are quantized. */
 const packedLogits = (model: Model) => {
-  const { shapes, scalings, signature, handles } = outerPart(model)
-  const { weight } = model.architecture.head(model.config)
+  const { shapes, scalings, int8, signature, handles } = outerPart(model)
+  const { weight, module } = model.architecture.head(model.config)
   const how = headQuantization(model, weight)
+  const packed = [weight, `${module}.weight`].flatMap((name) => [codesOf(name), scalesOf(name)])
   let made: Handles = {}
   const build = () => {
     const quantized = new Map(how && [[weight, how]])
     const isConstant = (name: string) =>
-      [codesOf(weight), scalesOf(weight)].includes(name) || (name === weight && fitsProgram(handles[weight].shape))
-    return compileProgram('logits', trace(model, makeScope(shapes, { scalings, quantized, rounded: true })), isConstant)
+      packed.includes(name) || (name === weight && fitsProgram(handles[weight].shape))
+    const scope = makeScope(shapes, { scalings, quantized, int8, rounded: true })
+    return compileProgram('logits', trace(model, scope), isConstant)
   }
   const constants = () => {
     made = how ? quantizeOnBackend(model, weight, how) : {}

@@ -47,9 +47,10 @@ export const convertCodeBook = (model: Model, name: string, how: Quantization, m
 
 /** The format of a quantized model's head in decoding; undefined where it stays fp32: rows are not a whole number of blocks. */
 export const headQuantization = ({ quantized, params }: Model, weight: string): Quantization | undefined => {
+  if (!quantized.size) return undefined
   const [out, inner] = params.get(weight)!.shape
   const how = quantization('int8', [out, inner])
-  return quantized.size && inner % how.block === 0 ? how : undefined
+  return inner % how.block === 0 ? how : undefined
 }
 
 /** Values that are quantized at a time. */

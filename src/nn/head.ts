@@ -3,6 +3,7 @@
  * = h E' and p = softmax(l), log p(y) has d h = E[y] - p E, and d E = h at row y - p' h.
  */
 import { iota, scalar, type Tensor } from '../tensor/tensor.ts'
+import { int8Head } from './int8.ts'
 import { loraUpdate } from './linear.ts'
 import type { Scope } from './scope.ts'
 
@@ -19,11 +20,18 @@ export type HeadOptions = {
   temperature?: number
 }
 
+const product = (p: Scope, h: Tensor, weight: string, module: string): Tensor => {
+  // Codes of the head are under its module's name, also where the weight is the embedding's, which stays in fp32
+  const whole = p.int8(`${module}.weight`)
+  if (whole) return int8Head(h, whole)
+  const rounded = p.quantized(weight)
+  return rounded ? h.matmulQuantized(rounded) : h.matmul(p.get(weight), { transB: true })
+}
+
 /** [R, V] of hidden states [R, C]. */
 export const logits = (p: Scope, h: Tensor, { weight, module, softcap, temperature }: HeadOptions): Tensor => {
   const lora = p.lora(module)
-  const rounded = p.quantized(weight)
-  const plain = rounded ? h.matmulQuantized(rounded) : h.matmul(p.get(weight), { transB: true })
+  const plain = product(p, h, weight, module)
   const biased = p.has(`${module}.bias`) ? plain.add(p.get(`${module}.bias`)) : plain
   const full = lora ? biased.add(loraUpdate(lora, h)) : biased
   const capped = softcap ? full.div(softcap).tanh().mul(softcap) : full
@@ -61,7 +69,8 @@ export const tokenStats = (p: Scope, h: Tensor, labels: Tensor, options: HeadOpt
     !smoothing &&
     !(options.temperature && options.temperature !== 1) &&
     !p.lora(options.module) &&
-    !p.has(`${options.module}.bias`)
+    !p.has(`${options.module}.bias`) &&
+    !p.int8(`${options.module}.weight`)
   const rule = plain ? directRule(p.get(options.weight), h, labels, e, sum) : undefined
   const logps = rule
     ? value.withGrad([h, p.get(options.weight)], rule)

@@ -25,6 +25,20 @@ export const int8Product = (x: Tensor, weight: Int8Weight, W: Tensor | undefined
   })
 }
 
+/**
+ * Logits h W' [M, V] of hidden states [M, C]. The gradient is that of the codes' values in fp32: a row of it is a peak and a long tail,
+ * of which rounding by the row's largest magnitude would lose the tail.
+ */
+export const int8Head = (h: Tensor, { codes, scales, back, terms }: Int8Weight): Tensor =>
+  h.matmulInt8(codes, scales, terms).withGrad([h], (dy) => {
+    const W = wholeNumbers(back ?? codes.transpose([1, 0]))
+    return [dy.mul(scales).matmul(W)]
+  })
+
+/** The whole numbers that codes stand for, as f32. */
+export const wholeNumbers = (codes: Tensor): Tensor =>
+  codes.dtype === 'u8' ? codes.cast('f32').sub(128) : codes.cast('f32')
+
 /** Codes [inner, out] and [out, inner], and scales [out], of a weight W [out, inner]; of W / smooth where x is multiplied by that. */
 export const int8Codes = (
   W: Tensor,

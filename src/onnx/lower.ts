@@ -3,10 +3,10 @@
  * faster: FusedMatMul (transposing an operand is free), QuickGelu with alpha 1 (SiLU), RotaryEmbedding, and
  * SimplifiedLayerNormalization (RMS norm, whose second output is 1/rms).
  */
-import { type Shape, sizeOf } from '../tensor/dim.ts'
-import { type Params, type Primitive, pairsOf, sameShape } from '../tensor/primitives.ts'
+import { type Shape, sameShape, sizeOf } from '../tensor/dim.ts'
+import { type Params, type Primitive, pairsOf } from '../tensor/primitives.ts'
 import { type Emitter, elementType, type LowerRule, microsoft } from './emitter.ts'
-import { matmulInt8, roundRows } from './lowerInt8.ts'
+import { matmulCodes, matmulInt8, roundRows, roundShares } from './lowerInt8.ts'
 import { quantizedProduct } from './lowerQuantized.ts'
 import { deltaScan } from './lowerScan.ts'
 
@@ -151,16 +151,20 @@ export const lowerings: { [P in Primitive]: LowerRule<P> } = {
   matmul: (e, { params: { transA, transB } }, inputs) => product(e, inputs, transA, transB),
   matmulQuantized: (e, { params }, inputs) => quantizedProduct(e, params, inputs),
   matmulInt8,
+  matmulCodes,
   matmulGrouped,
   matmulGroupedQuantized,
   matmulOfGroup,
   roundRows,
+  roundShares,
   reshape,
   transpose: (e, { params }, inputs) => e.emit('Transpose', inputs, { perm: params.perm }),
   broadcastTo: (e, { params }, [x]) => e.emit('Expand', [x, e.shape(params.shape)]),
   concat: (e, { params }, inputs) => e.emit('Concat', inputs, { axis: params.axis }),
   slice: (e, { params: { axis, start, end } }, [x]) =>
     e.emit('Slice', [x, e.shape([start]), e.shape([end]), e.constant([axis], [1], 'i64')]),
+  columnsFrom: (e, { params: { size } }, [x, start]) =>
+    e.emit('Slice', [x, start, e.emit('Add', [start, e.shape([size])]), e.constant([1], [1], 'i64')]),
   pad: (e, { params: { axis, before, after } }, [x]) =>
     e.emit('Pad', [x, e.shape([before, after]), '', e.constant([axis], [1], 'i64')]),
   gather: (e, _, inputs) => e.emit('Gather', inputs, { axis: 0 }),

@@ -52,6 +52,15 @@ export const matmulInt8: LowerRule<'matmulInt8'> = (e, t, [x, codes, scales]) =>
   return e.emit('Mul', [products.reduce((a, b) => e.emit('Add', [a, b])), rounded.largest])
 }
 
+export const matmulCodes: LowerRule<'matmulCodes'> = (e, t, [a, codes, scales]) => {
+  const { zero, unit } = t.params
+  const zeros = [e.constant([zero], [], 'u8'), zeroOf(e, t.inputs[1].dtype as CodeType)]
+  return e.emit('MatMulIntegerToFloat', [a, codes, e.constant([unit], [], 'f32'), scales, ...zeros], {}, microsoft)
+}
+
+export const roundShares: LowerRule<'roundShares'> = (e, _, [x]) =>
+  e.emit('QuantizeLinear', [x, e.constant([1], [], 'f32'), e.constant([0], [], 'u8')])
+
 const zeroOf = (e: Emitter, dtype: CodeType) => e.constant([dtype === 'u8' ? 128 : 0], [], dtype)
 
 export const roundRows: LowerRule<'roundRows'> = (e, { params: { dtype }, inputs }, [x, scales]) => {

@@ -5,8 +5,10 @@
 import type { Architecture } from '../models/architecture.ts'
 import { int8Codes } from '../nn/int8.ts'
 import { backOf, codesOf, type Int8Form, scalesOf, smoothOf } from '../nn/scope.ts'
-import { compileProgram } from '../onnx/model.ts'
+import { compileProgram, type Program } from '../onnx/model.ts'
 import type { Backend, Executable, Handle, Handles } from '../runtime/backend.ts'
+import type { Shape } from '../tensor/dim.ts'
+import type { CodeType } from '../tensor/primitives.ts'
 import { input } from '../tensor/tensor.ts'
 import { badInput } from '../util/fault.ts'
 import type { Model } from './model.ts'
@@ -19,20 +21,22 @@ const programs = new WeakMap<Backend, Map<string, Executable>>()
 
 type How = Pick<Int8Form, 'dtype' | 'back'> & { conv1d: boolean; smooth: boolean }
 
-const codesProgram = (backend: Backend, shape: readonly number[], how: How) => {
-  const { dtype, back, conv1d } = how
-  const known = programs.get(backend) ?? new Map<string, Executable>()
-  programs.set(backend, known)
-  const key = `${shape} ${JSON.stringify(how)}`
-  if (!known.has(key)) {
+/** The program of a key, compiled at its first use. */
+const known = (backend: Backend, key: string, build: () => Program): Executable => {
+  const made = programs.get(backend) ?? new Map<string, Executable>()
+  programs.set(backend, made)
+  if (!made.has(key)) made.set(key, backend.load(build()))
+  return made.get(key)!
+}
+
+const codesProgram = (backend: Backend, shape: Shape, how: How) =>
+  known(backend, `${shape} ${JSON.stringify(how)}`, () => {
+    const { dtype, back, conv1d } = how
     const W = input('W', shape)
     const smooth = how.smooth ? input('smooth', [shape[conv1d ? 0 : 1]]) : undefined
     const made = int8Codes(conv1d ? W.transpose([1, 0]) : W, dtype, smooth)
-    const outputs = { codes: made.codes, scales: made.scales, ...(back && { back: made.back }) }
-    known.set(key, backend.load(compileProgram('int8Codes', outputs)))
-  }
-  return known.get(key)!
-}
+    return compileProgram('int8Codes', { codes: made.codes, scales: made.scales, ...(back && { back: made.back }) })
+  })
 
 /** The arrays of a weight by their names among a model's parameters. */
 const named = (name: string, { codes, scales, back }: Handles): Record<string, Handle> => ({
@@ -65,6 +69,42 @@ export const int8Weight = (
     handles: named(name, backend.run(program, { W, ...(smooth && { smooth }) })),
   }
 }
+
+/** Values of a head that are coded at a time, beside which a few arrays of the size exist. */
+const atOnce = 2 ** 22
+
+/** Codes of a language head [V, C], made of a part of its rows at a time. @param name under which they are stored */
+export const int8Head = (
+  backend: Backend,
+  name: string,
+  W: Handle,
+  form: Omit<Int8Form, 'out' | 'inner'>,
+): CodedWeight => {
+  const [out, inner] = W.shape
+  const back = backend.zeros([out, inner], form.dtype)
+  const scales = backend.zeros([out])
+  const program = codesProgram(backend, ['R', inner], { dtype: form.dtype, back: true, conv1d: false, smooth: false })
+  const rows = Math.max(1, Math.floor(atOnce / inner))
+  for (let from = 0; from < out; from += rows) {
+    const count = Math.min(rows, out - from)
+    const views = {
+      W: backend.view(W, from * inner, [count, inner]),
+      back: backend.view(back, from * inner, [count, inner]),
+      scales: backend.view(scales, from, [count]),
+    }
+    const { codes } = backend.run(program, { W: views.W }, { back: views.back, scales: views.scales })
+    backend.free([codes, ...Object.values(views)])
+  }
+  const { codes } = backend.run(transposeProgram(backend, inner, form.dtype), { back })
+  if (!form.back) backend.free([back])
+  return { form: { out, inner, ...form }, handles: named(name, { codes, scales, ...(form.back && { back }) }) }
+}
+
+const transposeProgram = (backend: Backend, inner: number, dtype: CodeType) =>
+  known(backend, `transposed ${inner} ${dtype}`, () => {
+    const codes = input('back', ['V', inner], dtype).transpose([1, 0])
+    return compileProgram('int8Transposed', { codes })
+  })
 
 /** Throws a Fault 'bad-weight' where a value is not finite: the codes of the others would say nothing of it. */
 export const requireFinite = (name: string, values: Float32Array): void => {

@@ -18,8 +18,9 @@ import {
 } from '../tensor/quantization.ts'
 import { badInput } from '../util/fault.ts'
 import { startCalibration } from './calibrate.ts'
-import { type CodedWeight, type Compute, int8Weight, requireFinite } from './int8.ts'
+import { type CodedWeight, type Compute, int8Head, int8Weight, requireFinite } from './int8.ts'
 import { putWeights } from './load.ts'
+import { leastVocabulary } from './tiledHead.ts'
 
 /** What `--quantize` takes. */
 export type Quantize = 'none' | QuantFormat
@@ -81,7 +82,8 @@ export const putQuantized = async (
     throw badInput('bad-adapter', 'DoRA needs the lengths of the rows of weights that are not rounded; leave it out', {
       flag: format === 'none' ? '--compute' : '--quantize',
     })
-  const kept = new Map([...params].filter(([name]) => !names.has(name)))
+  const head = int8HeadOf(base, compute, params, exact)
+  const kept = new Map([...params].filter(([name]) => !names.has(name) && name !== head?.alone))
   placed.params = await putWeights(backend, kept, onTensor)
   let done = kept.size
   const next = async () => {
@@ -120,11 +122,36 @@ export const putQuantized = async (
     compute === 'int8'
       ? codesOneByOne(backend, base.architecture, names, open, codes)
       : calibratedCodes(backend, base, names, open, codes, new Map([...placed.params, ...trained]), calibration)
-  for await (const [name, { form, handles }] of coded) {
+  const add = (name: string, { form, handles }: CodedWeight) => {
     for (const [part, handle] of Object.entries(handles)) placed.params.set(part, handle)
     placed.int8.set(name, form)
   }
+  for await (const [name, weight] of coded) add(name, weight)
+  if (head) {
+    const tied = placed.params.get(head.weight)
+    const { W, close } = tied ? { W: tied, close: async () => {} } : await open(head.weight)
+    if (tied) requireFinite(head.weight, await backend.read(tied))
+    add(head.name, int8Head(backend, head.name, W, { ...codes, terms: 2 }))
+    await close()
+  }
   return placed
+}
+
+/**
+ * The language head, where its products are computed from codes: its weight, which is frozen and large; the name that the codes have;
+ * and `alone`, the same weight where nothing else reads it.
+ */
+const int8HeadOf = (
+  { architecture, config }: { architecture: Architecture; config: Config },
+  compute: Compute,
+  params: ReadonlyMap<string, StoredTensor>,
+  exact: Iterable<string>,
+): { weight: string; name: string; alone?: string } | undefined => {
+  if (compute !== 'int8-fast' || config.vocab_size < leastVocabulary) return undefined
+  if (architecture.encoder || architecture.scores === 'alone') return undefined
+  const { weight, module } = architecture.head(config)
+  if (!params.has(weight) || [...exact].includes(weight)) return undefined
+  return { weight, name: `${module}.weight`, ...(weight !== architecture.embedding && { alone: weight }) }
 }
 
 /** A weight on the backend in fp32, for as long as its codes are made. */

@@ -6,20 +6,20 @@
  * For the gradient of the weight the tiles' probabilities may be kept, each normalised within its tile. They lack only
  * a factor for each row of hidden states, so the gradient takes one product a tile.
  */
-import type { TokenStats } from '../nn/head.ts'
+import { backOf, codesOf, type Int8Form, scalesOf } from '../nn/scope.ts'
 import { compileProgram } from '../onnx/model.ts'
 import type { Executable, Handle, Handles } from '../runtime/backend.ts'
 import { input, type Tensor } from '../tensor/tensor.ts'
 import { numel } from '../util/shape.ts'
+import { codedStates, noiseOf, traceInt8End, traceInt8Tile } from './int8Tiles.ts'
 import type { Placed } from './layout.ts'
 import { executable, type Model, outerPart } from './model.ts'
 import { scaleRows } from './scaleRows.ts'
 import type { Plan } from './stack.ts'
-
-type StatName = keyof TokenStats
+import { column, nextLogSum, placeOf, type StatName } from './tileTrace.ts'
 
 /** Smaller vocabularies are computed in one piece. */
-const leastVocabulary = 32_768
+export const leastVocabulary = 32_768
 /** Rows of hidden states at once, and logits of a tile: 4 MiB. */
 const blockRows = 1024
 const tileFloats = 2 ** 20
@@ -28,29 +28,23 @@ const keptFloats = 2 ** 27
 
 type Settings = { labelSmoothing?: number; temperature?: number }
 
-/** The weight's name, where the head is a plain product with it and the vocabulary is large; else undefined. */
+/**
+ * The weight's name, where the head is a plain product with it and the vocabulary is large; else undefined. A head in 8-bit codes is
+ * stored under its module's.
+ */
 export const tiledWeight = (model: Model, { labelSmoothing, temperature = 1 }: Settings): string | undefined => {
   const { weight, module, softcap } = model.architecture.head(model.config)
-  const { scalings, handles } = outerPart(model)
+  const { scalings, handles, int8 } = outerPart(model)
   const plain =
     !labelSmoothing && temperature === 1 && !softcap && !scalings.has(module) && !(`${module}.bias` in handles)
-  return plain && model.config.vocab_size >= leastVocabulary ? weight : undefined
+  if (!plain || model.config.vocab_size < leastVocabulary) return undefined
+  return int8.has(`${module}.weight`) ? `${module}.weight` : weight
 }
 
 /** The statistics that tiles can compute: all but WPO's weights. */
 export const tiledStats: readonly StatName[] = ['logps', 'entropy', 'correct', 'meanLogit']
 
 // What is accumulated over the tiles, [R, 1] each, and p E [R, C]
-
-const column = (name: string) => input(name, ['R', 1])
-
-/** Whether the label is in this tile, and its index there (0 where it is not); both [R, 1]. */
-const placeOf = () => {
-  const label = input('label', ['R'], 'i64').reshape(['R', 1])
-  const [start, end] = [input('start', [1], 'i64'), input('end', [1], 'i64')]
-  const inside = label.ge(start).and(label.lt(end))
-  return { inside, place: inside.where(label.sub(start), start.sub(start)) }
-}
 
 const traceTile = (width: number, sums: boolean, kept: boolean): Record<string, Tensor> => {
   const [h, E] = [input('h', ['R', width]), input('E', ['T', width])]
@@ -59,8 +53,7 @@ const traceTile = (width: number, sums: boolean, kept: boolean): Record<string, 
   const tileTop = l.amax(-1, true)
   const tileSum = tileTop.sub(p.amax(-1, true).log())
   const [logSum, top, at] = [column('logSum'), column('top'), column('at')]
-  const larger = logSum.max(tileSum)
-  const next = larger.add(logSum.sub(larger).exp().add(tileSum.sub(larger).exp()).log())
+  const next = nextLogSum(logSum, tileSum)
   const { inside, place } = placeOf()
   const mean = () =>
     input('mean', ['R', width])
@@ -141,21 +134,88 @@ const fed = ({ program }: Executable, handles: Handles): Handles =>
 
 const lowest = -1e30
 
+/** Outputs of a tile that the next one reads are called so, and then as its inputs. */
+const next = 'new '
+const afterNext = (name: string) => name.slice(next.length)
+
+/** The programs of a head, and what they read beside h, the labels and what is accumulated. */
+type HeadPrograms = {
+  tile: Executable
+  end: Executable
+  width: number
+  /** Of all rows and tiles. */
+  shared: Handles
+  /** Of a block's hidden states; freed after it. */
+  ofBlock(h: Handle): Handles
+  /** Of a block's tile; freed after it. */
+  ofTile(block: Block, tile: Tile): Handles
+}
+
+type Asked = { names: readonly StatName[]; unit: boolean; sums: boolean; kept: boolean }
+
+const plainPrograms = (model: Model, weight: string, { names, unit, sums, kept }: Asked): HeadPrograms => {
+  const E = outerPart(model).handles[weight]
+  const [, width] = E.shape
+  return {
+    width,
+    tile: executable(model, `tile ${width} ${sums} ${kept}`, () =>
+      compileProgram('headTile', traceTile(width, sums, kept)),
+    ),
+    end: executable(model, `tileEnd ${width} ${names} ${unit}`, () =>
+      compileProgram('headEnd', traceEnd(width, names, unit)),
+    ),
+    shared: { E },
+    ofBlock: () => ({}),
+    ofTile: (_, { from, to }) => ({ E: rowsOf(model, E, from, to - from) }),
+  }
+}
+
+/** @param weight under which the codes are stored */
+const int8Programs = (model: Model, weight: string, form: Int8Form, { names, unit }: Asked): HeadPrograms => {
+  const { inner: width, dtype } = form
+  const { handles } = outerPart(model)
+  const [codes, scales, back] = [codesOf, scalesOf, backOf].map((named) => handles[named(weight)])
+  const states = codedStates(model, width)
+  const key = `${width} ${dtype} ${names} ${unit}`
+  return {
+    width,
+    tile: executable(model, `int8 tile ${key}`, () =>
+      compileProgram('headTile', traceInt8Tile(width, dtype, unit, names)),
+    ),
+    end: executable(model, `int8 tileEnd ${key}`, () =>
+      compileProgram('headEnd', traceInt8End(width, dtype, unit, names)),
+    ),
+    shared: { codes, scales, back },
+    ofBlock: (h) => model.backend.run(states, { h }),
+    ofTile: (block, { from, to }) => ({
+      scales: rowsOf(model, scales, from, to - from),
+      ...(unit && {
+        back: rowsOf(model, back, from, to - from),
+        noise: noiseOf(model.backend, tileFloats, [block.rows, to - from], block.start + from),
+      }),
+    }),
+  }
+}
+
 /** Runs one block of rows through all tiles. @returns the accumulated arrays, a row for each of the block's */
-const accumulate = (model: Model, weight: Handle, block: Block, given: Handles, program: Executable) => {
+const accumulate = (model: Model, block: Block, given: Handles, programs: HeadPrograms) => {
   const { backend } = model
-  const [, width] = weight.shape
+  const { tile: program, shared, width } = programs
   const filled = (value: number) => backend.put(new Float32Array(block.rows).fill(value), [block.rows, 1])
-  let state: Handles = { logSum: filled(lowest), top: filled(lowest), at: filled(0) }
-  if (program.program.outputs.some(({ name }) => name === 'new mean'))
-    state = { ...state, mean: backend.zeros([block.rows, width]) }
+  const first = (name: string) =>
+    name === 'mean' ? backend.zeros([block.rows, width]) : filled(['logSum', 'top'].includes(name) ? lowest : 0)
+  const accumulated = program.program.outputs.flatMap(({ name }) => (name.startsWith(next) ? [afterNext(name)] : []))
+  let state: Handles = Object.fromEntries(accumulated.map((name) => [name, first(name)]))
+  const own = programs.ofBlock(given.h)
   for (const tile of block.tiles) {
-    const local = { E: rowsOf(model, weight, tile.from, tile.to - tile.from), ...bounds(model, tile) }
-    const { p, tileSum, ...next } = backend.run(program, fed(program, { ...given, ...state, ...local }))
+    const local = { ...programs.ofTile(block, tile), ...bounds(model, tile) }
+    const feeds = fed(program, { ...shared, ...given, ...own, ...state, ...local })
+    const { p, tileSum, ...made } = backend.run(program, feeds)
     Object.assign(tile, { p, tileSum })
     backend.free([...Object.values(local), ...Object.values(state)])
-    state = Object.fromEntries(Object.entries(next).map(([name, handle]) => [name.slice('new '.length), handle]))
+    state = Object.fromEntries(Object.entries(made).map(([name, handle]) => [afterNext(name), handle]))
   }
+  backend.free(Object.values(own))
   return state
 }
 
@@ -172,26 +232,21 @@ export const tiledPass = (
   keep?: Plan,
 ): Tiles => {
   const { backend, config } = model
-  const E = outerPart(model).handles[weight]
-  const [, width] = E.shape
   const names = Object.keys(made).filter((name) => name !== 'unit') as StatName[]
   const unit = 'unit' in made
   const sums = unit || names.includes('entropy')
   const kept = keep === 'fast' && targets.count * config.vocab_size <= keptFloats
-  const tileProgram = executable(model, `tile ${width} ${sums} ${kept}`, () =>
-    compileProgram('headTile', traceTile(width, sums, kept)),
-  )
-  const endProgram = executable(model, `tileEnd ${width} ${names} ${unit}`, () =>
-    compileProgram('headEnd', traceEnd(width, names, unit)),
-  )
+  const form = outerPart(model).int8.get(weight)
+  const asked = { names, unit, sums, kept }
+  const programs = form ? int8Programs(model, weight, form, asked) : plainPrograms(model, weight, asked)
   const blocks = blocksOf(targets.count).map(({ start, rows }) => {
     const given = { h: rowsOf(model, h, start, rows), label: rowsOf(model, targets.label, start, rows) }
     const into = Object.fromEntries(
       Object.entries(made).map(([name, handle]) => [name, rowsOf(model, handle, start, rows)]),
     )
     const block: Block = { start, rows, logSum: h, tiles: tilesOf(rows, config.vocab_size) }
-    const state = accumulate(model, E, block, given, tileProgram)
-    backend.run(endProgram, fed(endProgram, { ...given, ...state, E }), into)
+    const state = accumulate(model, block, given, programs)
+    backend.run(programs.end, fed(programs.end, { ...given, ...state, ...programs.shared }), into)
     const { logSum, ...rest } = state
     backend.free([...Object.values(given), ...Object.values(into), ...Object.values(rest), ...(keep ? [] : [logSum])])
     return { ...block, logSum }

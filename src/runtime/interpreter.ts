@@ -14,12 +14,14 @@ import { numel } from '../util/shape.ts'
 import {
   deltaScan,
   matmul,
+  matmulCodes,
   matmulGrouped,
   matmulGroupedQuantized,
   matmulInt8,
   matmulOfGroup,
   matmulQuantized,
   roundRows,
+  roundShares,
 } from './interpreterProducts.ts'
 import { type Out, offsets, type Rule, rowMajor, stretch, strided, type Value } from './interpreterValues.ts'
 
@@ -232,11 +234,13 @@ export const rules: { [P in Primitive]: Rule<P> } = {
   softmax: ([x]) => byRow(x, softmaxRow),
   matmul,
   matmulQuantized,
+  matmulCodes,
   matmulInt8,
   matmulGrouped,
   matmulGroupedQuantized,
   matmulOfGroup,
   roundRows,
+  roundShares,
   reshape: same,
   transpose: ([x], { perm }, { shape }) => {
     const own = rowMajor(x.shape)
@@ -253,6 +257,11 @@ export const rules: { [P in Primitive]: Rule<P> } = {
     const [from, to] = [size(start), size(start) + shape[axis]]
     assert(from >= 0 && to <= x.shape[axis], `slice ${from}..${to} of axis ${axis} of [${x.shape}]`)
     return strided(x.data, shape, own, from * own[axis])
+  },
+  columnsFrom: ([x, start], _, { shape }) => {
+    const from = start.data[0]
+    assert(from >= 0 && from + shape[1] <= x.shape[1], `${shape[1]} columns from ${from} of [${x.shape}]`)
+    return strided(x.data, shape, rowMajor(x.shape), from)
   },
   pad: ([x], { axis, before }, { shape, size }) => place([x], axis, size(before), shape),
   gather,

@@ -96,6 +96,21 @@ export const matmulInt8: Rule<'matmulInt8'> = ([x, codes, scales], { terms }, ou
   )
 }
 
+export const matmulCodes: Rule<'matmulCodes'> = ([a, codes, scales], { zero, unit }, out) => {
+  const W = wholeNumbers(codes.data, out.inputs[1]).map((code, i) => code * scales.data[i % codes.shape[1]])
+  return matmul(
+    [
+      { shape: a.shape, data: a.data.map((code) => (code - zero) * unit) },
+      { shape: codes.shape, data: W },
+    ],
+    { transA: false, transB: false },
+    out,
+  )
+}
+
+export const roundShares: Rule<'roundShares'> = ([x]) =>
+  x.data.map((value) => Math.min(255, Math.max(0, roundEven(value))))
+
 export const roundRows: Rule<'roundRows'> = ([x, scales], { dtype }) =>
   x.data.map((value, i) => {
     const scale = scales.data[Math.floor(i / x.shape[1])]

@@ -51,6 +51,19 @@ export const subDims = (a: Dim, b: Dim): Dim => addDims(a, mulDims(-1, b))
 
 export const sizeOf = (shape: Shape): Dim => shape.reduce(mulDims, 1)
 
+export const sameShape = (a: Shape, b: Shape) => a.length === b.length && a.every((dim, i) => dim === b[i])
+
+/** NumPy's broadcasting: shapes are aligned at the right, and a size of 1 is repeated. */
+export const broadcast = (a: Shape, b: Shape): Shape => {
+  const rank = Math.max(a.length, b.length)
+  return Array.from({ length: rank }, (_, i) => {
+    const x = a[i - rank + a.length] ?? 1
+    const y = b[i - rank + b.length] ?? 1
+    assert(x === y || x === 1 || y === 1, `shapes [${a}] and [${b}] do not broadcast`)
+    return x === 1 ? y : x
+  })
+}
+
 /** Values of the named sizes. */
 export type Bindings = ReadonlyMap<string, number>
 

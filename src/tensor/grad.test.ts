@@ -187,6 +187,23 @@ const cases: { [P in Exclude<Primitive, 'matmulInt8'>]: readonly Case[] } = {
         .mul(x),
     of([3, 4], 1.6, 2.4),
   ),
+  roundShares: unary((x) => x.roundShares().cast('f32').mul(x), of([3, 4], 1.6, 2.4)),
+  columnsFrom: unary(
+    (x) =>
+      x
+        .roundShares()
+        .columnsFrom(i64([1]), 2)
+        .cast('f32')
+        .mul(x.slice(1, 1, 3)),
+    of([3, 4], 1.6, 2.4),
+  ),
+  matmulCodes: unary(
+    (x) => {
+      const codes = x.roundShares()
+      return codes.matmulCodes(codes.transpose([1, 0]), constant([1, 2, 3]), { zero: 128, unit: 0.01 }).mul(x.sum())
+    },
+    of([3, 4], 1.6, 2.4),
+  ),
   reshape: unary((x) => x.reshape(['T', 2, '2*B']), of(['B', 'T', 4])),
   transpose: unary((x) => x.transpose([2, 0, 1]), of(['B', 'T', 4])),
   broadcastTo: unary((x) => x.broadcastTo(['T', 'B', 4]), of(['B', 1])),

@@ -4,9 +4,9 @@
  * says that an input has none (integers, conditions).
  */
 import { assert } from '../util/fault.ts'
-import { addDims, mulDims, type Shape, subDims } from './dim.ts'
+import { addDims, mulDims, type Shape, sameShape, subDims } from './dim.ts'
 import { topological } from './graph.ts'
-import { type Params, type Primitive, sameShape } from './primitives.ts'
+import type { Params, Primitive } from './primitives.ts'
 import { node, scalar, sizeTensor, type Tensor, zeros } from './tensor.ts'
 
 type Rule<P extends Primitive> = (
@@ -115,6 +115,9 @@ export const vjpRules: { [P in Primitive]: Rule<P> } = {
     return [b.matmulGrouped(sizes, own, { transB: true }), a.matmulGrouped(sizes, own), null]
   },
   roundRows: none,
+  matmulCodes: none,
+  roundShares: none,
+  columnsFrom: none,
   reshape: ([x], _, __, dy) => [dy.reshape(x.shape)],
   transpose: (_, { perm }, __, dy) => [dy.transpose(inverse(perm))],
   broadcastTo: ([x], _, __, dy) => [sumTo(dy, x.shape)],

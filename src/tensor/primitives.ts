@@ -3,7 +3,7 @@
  * (onnx/lower.ts) and interpreter (runtime/interpreter.ts). Everything else is composed of them.
  */
 import { assert } from '../util/fault.ts'
-import { addDims, type Dim, type Shape, sizeOf, subDims } from './dim.ts'
+import { addDims, broadcast, type Dim, type Shape, sameShape, sizeOf, subDims } from './dim.ts'
 import { type Quantization, storedShapes } from './quantization.ts'
 
 export type DType = 'f32' | 'i64' | 'bool' | 'u8' | 's8'
@@ -22,6 +22,9 @@ export type QuantizedProduct = { weight: Quantization; transposed: boolean; roun
 
 /** In how many 8-bit numbers each value of x is rounded: the second holds what the first leaves, 254 times finer. */
 export type Int8Product = { terms: 1 | 2 }
+
+/** Of the left codes: the one that stands for 0, and what 1 stands for. */
+export type CodedProduct = { zero: 0 | 128; unit: number }
 
 /** The static parameters of each primitive. Inputs are named in the shape table. */
 export type Params = {
@@ -68,6 +71,9 @@ export type Params = {
   matmul: { transA: boolean; transB: boolean }
   matmulQuantized: QuantizedProduct
   matmulInt8: Int8Product
+  matmulCodes: CodedProduct
+  roundShares: None
+  columnsFrom: { size: Dim }
   matmulGrouped: { transB: boolean }
   matmulGroupedQuantized: QuantizedProduct
   matmulOfGroup: { group: number }
@@ -129,8 +135,6 @@ const reduce = ([x]: readonly Type[], { axes, keep }: Reduce): Type => {
   return { shape: x.shape.flatMap((dim, i) => (axes.includes(i) ? (keep ? [1] : []) : [dim])), dtype: x.dtype }
 }
 
-export const sameShape = (a: Shape, b: Shape) => a.length === b.length && a.every((dim, i) => dim === b[i])
-
 /** Checks that two operands have equal axes before their last one. */
 const checkLeading = (a: Type, b: Type) =>
   assert(sameShape(a.shape.slice(0, -1), b.shape.slice(0, -1)), `axes before the last differ`)
@@ -160,17 +164,6 @@ const checkOrder = (low: Dim, high: Dim, what: string) => {
 const checkNorm = ([x, weight]: readonly Type[]) => {
   expect(x, 'f32')
   assert(weight.shape.length === 1 && weight.shape[0] === x.shape.at(-1), `weight must be [${x.shape.at(-1)}]`)
-}
-
-/** NumPy's broadcasting: shapes are aligned at the right, and a size of 1 is repeated. */
-export const broadcast = (a: Shape, b: Shape): Shape => {
-  const rank = Math.max(a.length, b.length)
-  return Array.from({ length: rank }, (_, i) => {
-    const x = a[i - rank + a.length] ?? 1
-    const y = b[i - rank + b.length] ?? 1
-    assert(x === y || x === 1 || y === 1, `shapes [${a}] and [${b}] do not broadcast`)
-    return x === 1 ? y : x
-  })
 }
 
 export const shapeRules: { [P in Primitive]: ShapeRule<P> } = {
@@ -254,6 +247,23 @@ export const shapeRules: { [P in Primitive]: ShapeRule<P> } = {
     assert(x.shape.length === 2 && x.shape[1] === inner, `x must be [M, ${inner}]`)
     assert(sameShape(scales.shape, [out]), `scales must be [${out}]`)
     return { shape: [x.shape[0], out], dtype: 'f32' }
+  },
+  // [a [M, inner], codes [inner, out], scales [out]] -> [M, out]: unit * (a - zero) times codes
+  matmulCodes: ([a, codes, scales]) => {
+    expect(a, 'u8')
+    return shapeRules.matmulInt8([{ ...a, dtype: 'f32' }, codes, scales], { terms: 1 })
+  },
+  // x -> codes of the nearest whole numbers from 0 to 255
+  roundShares: ([x]) => {
+    expect(x, 'f32')
+    return { shape: x.shape, dtype: 'u8' }
+  },
+  // [codes [R, C], start [1]] -> [R, size]: so many columns from the one that `start` says
+  columnsFrom: ([x, start], { size }) => {
+    expect(x, 'u8', 's8')
+    expect(start, 'i64')
+    assert(x.shape.length === 2, 'x must be a matrix')
+    return { shape: [x.shape[0], size], dtype: x.dtype }
   },
   // [x [S, inner], sizes [E], W0, ... W(E-1)] -> [S, out]: the first sizes[0] rows of x times W0, the next times W1, ...
   matmulGrouped: ([x, sizes, ...weights], { transB }) => {

@@ -3,8 +3,9 @@
  * constants, and drops no-ops and what only differentiation needed. The program is rebuilt once from its inputs up;
  * dead code disappears by itself, since a program consists of what its outputs depend on.
  */
+import { broadcast, sameShape } from './dim.ts'
 import { paramsText, topological } from './graph.ts'
-import { broadcast, type Params, type Primitive, sameShape } from './primitives.ts'
+import type { Params, Primitive } from './primitives.ts'
 import { node, scalar, type Tensor } from './tensor.ts'
 
 /** The same values by fewer nodes. */

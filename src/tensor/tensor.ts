@@ -4,14 +4,13 @@
  * runs.
  */
 import { assert } from '../util/fault.ts'
-import { addDims, type Dim, type Shape, sizeOf } from './dim.ts'
+import { addDims, type Dim, type Shape, sameShape, sizeOf } from './dim.ts'
 import {
   type CodeType,
   type DType,
   type Params,
   type Primitive,
   type QuantizedProduct,
-  sameShape,
   shapeRules,
   type Type,
   typeText,
@@ -163,6 +162,9 @@ export class Tensor<P extends Primitive = Primitive> implements Type {
    * rounded to 8 bits of its largest magnitude, in one term or two. Then times scales [out]. -> [M, out]
    */
   matmulInt8 = (codes: Tensor, scales: Tensor, terms: 1 | 2) => node('matmulInt8', [this, codes, scales], { terms })
+  /** The product of these codes [M, inner] with others [inner, out], in whole numbers. Then times scales [out]. -> [M, out] */
+  matmulCodes = (codes: Tensor, scales: Tensor, params: Params['matmulCodes']) =>
+    node('matmulCodes', [this, codes, scales], params)
   /**
    * The products of groups of rows of this [S, inner] with a weight each: the first sizes[0] rows with the first weight [inner, out]
    * (transB: [out, inner]), the next sizes[1] with the second, ... -> [S, out]
@@ -181,6 +183,9 @@ export class Tensor<P extends Primitive = Primitive> implements Type {
   /** Codes of this x [R, C]: the whole number nearest to x / scales [R], from -127 to 127. */
   roundRows = (scales: Tensor, dtype: CodeType) => node('roundRows', [this, scales], { dtype })
 
+  /** Codes (u8) of the nearest whole numbers from 0 to 255. */
+  roundShares = () => node('roundShares', [this])
+
   /** The same values in another shape. */
   reshape = (shape: Shape): Tensor => (sameShape(shape, this.shape) ? this : node('reshape', [this], { shape }))
   /** The axes in another order. */
@@ -189,6 +194,8 @@ export class Tensor<P extends Primitive = Primitive> implements Type {
   broadcastTo = (shape: Shape): Tensor => (sameShape(shape, this.shape) ? this : node('broadcastTo', [this], { shape }))
   /** The part from `start` up to `end` of an axis. */
   slice = (axis: number, start: Dim, end: Dim) => node('slice', [this], { axis: this.axis(axis), start, end })
+  /** So many columns of these codes [R, C], from the one that `start` [1] i64 says. */
+  columnsFrom = (start: Tensor, size: Dim) => node('columnsFrom', [this, start], { size })
   /** Zeros before and after along an axis. */
   pad = (axis: number, before: Dim, after: Dim) => node('pad', [this], { axis: this.axis(axis), before, after })
   /** Rows of this [R, ...] by index [...i] -> [...i, ...]. */
