@@ -9,7 +9,7 @@ import type { Architecture, Config } from './architecture.ts'
 
 export type GgufArchitecture = {
   name: string
-  /** Names of a layer's tensors where they are not everyone's. */
+  /** Names of tensors where they are not everyone's; those of experts are without the number of the expert. */
   names?: Readonly<Record<string, string>>
   /** Its graph rotates neighbours, not halves. */
   pairs?: boolean
@@ -105,12 +105,88 @@ const olmo: GgufArchitecture = {
   ropes: ['yarn'],
 }
 
+/** All experts of a layer are in one tensor, [experts, out, in]. */
+const expertNames = (router: string, experts: string, [gate, up, down]: readonly [string, string, string]) => ({
+  [router]: 'ffn_gate_inp',
+  [`${experts}.${gate}`]: 'ffn_gate_exps',
+  [`${experts}.${up}`]: 'ffn_up_exps',
+  [`${experts}.${down}`]: 'ffn_down_exps',
+})
+
+const expertCounts = (config: Config, { experts }: Architecture) => ({
+  expert_count: { uint: experts!.count(config) },
+  expert_used_count: { uint: experts!.perToken(config) },
+})
+
 const multiplier = (value: unknown): GgufValue => ({ float: (value as number | null | undefined) ?? 1 })
 
 /** By attune's name. */
 export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
   LlamaForCausalLM: llama,
   MistralForCausalLM: llama,
+  MixtralForCausalLM: {
+    ...llama,
+    names: expertNames('block_sparse_moe.gate', 'block_sparse_moe.experts', ['w1', 'w3', 'w2']),
+    own: (config, architecture) => ({ ...rms(config, 1e-5), ...expertCounts(config, architecture) }),
+  },
+  Ministral3ForCausalLM: {
+    ...llama,
+    name: 'mistral3',
+    biased: false,
+    own: (config) => {
+      const beta = config.rope?.['']?.llama_4_scaling_beta
+      return { ...rms(config), 'attention.temperature_scale': beta === undefined ? undefined : { float: beta } }
+    },
+    ropes: ['yarn'],
+  },
+  Lfm2ForCausalLM: {
+    name: 'lfm2',
+    names: {
+      'model.embedding_norm': 'token_embd_norm',
+      operator_norm: 'attn_norm',
+      'self_attn.out_proj': 'attn_output',
+      'self_attn.q_layernorm': 'attn_q_norm',
+      'self_attn.k_layernorm': 'attn_k_norm',
+      'conv.conv': 'shortconv.conv',
+      'conv.in_proj': 'shortconv.in_proj',
+      'conv.out_proj': 'shortconv.out_proj',
+      ffn_norm: 'ffn_norm',
+      'feed_forward.w1': 'ffn_gate',
+      'feed_forward.w3': 'ffn_up',
+      'feed_forward.w2': 'ffn_down',
+    },
+    own: (config, architecture) => ({
+      feed_forward_length: { uint: architecture.shapes(config).get('model.layers.0.feed_forward.w1.weight')![0] },
+      // none where a layer has a convolution
+      'attention.head_count_kv': Int32Array.from(kinds(config, architecture), ({ recent }) =>
+        recent ? 0 : config.num_key_value_heads,
+      ),
+      'attention.layer_norm_rms_epsilon': { float: (config.raw.norm_eps as number | null | undefined) ?? 1e-5 },
+      'shortconv.l_cache': { uint: (config.raw.conv_L_cache as number | null | undefined) ?? 3 },
+    }),
+    activations: silu,
+    untied: true,
+    lacks: ({ raw }) => (raw.conv_bias === true ? 'biases of convolutions' : undefined),
+  },
+  Qwen3MoeForCausalLM: {
+    name: 'qwen3moe',
+    ...qwen,
+    wide: true,
+    names: expertNames('mlp.gate', 'mlp.experts', ['gate_proj', 'up_proj', 'down_proj']),
+    own: (config, architecture) => ({
+      ...rms(config),
+      ...expertCounts(config, architecture),
+      expert_feed_forward_length: { uint: (config.raw.moe_intermediate_size as number | null | undefined) ?? 768 },
+    }),
+    lacks: (config, architecture) => {
+      const routers = [...architecture.shapes(config).keys()].filter((name) => name.endsWith('mlp.gate.weight'))
+      return routers.length < config.num_hidden_layers
+        ? 'layers without experts'
+        : config.raw.norm_topk_prob !== true
+          ? 'norm_topk_prob false'
+          : undefined
+    },
+  },
   Qwen2ForCausalLM: { name: 'qwen2', ...qwen, biased: true },
   Qwen3ForCausalLM: { name: 'qwen3', ...qwen, wide: true },
   SmolLM3ForCausalLM: {
@@ -267,8 +343,16 @@ const inner: Readonly<Record<string, string>> = {
   'mlp.c_proj': 'ffn_down',
 }
 
+/** The expert that a weight is of, in whose file's tensor all experts are. */
+export const expertOf = (name: string): number | undefined => {
+  const found = /\.experts\.(\d+)\./.exec(name)
+  return found ? Number(found[1]) : undefined
+}
+
 /** `model.layers.3.mlp.up_proj.weight` -> `blk.3.ffn_up.weight`. */
-export const ggufName = (name: string, { names }: GgufArchitecture): string => {
-  const [, layer, module, end] = /^(?:(?:model\.layers|transformer\.h)\.(\d+)\.)?(.*)\.(weight|bias)$/.exec(name)!
-  return layer === undefined ? `${outer[module]}.${end}` : `blk.${layer}.${names?.[module] ?? inner[module]}.${end}`
+export const ggufName = (name: string, { names = {} }: GgufArchitecture): string => {
+  const all = name.replace(/\.experts\.\d+\./, '.experts.')
+  const [, layer, module, end] = /^(?:(?:model\.layers|transformer\.h)\.(\d+)\.)?(.*)\.(weight|bias)$/.exec(all)!
+  const known = names[module] ?? (layer === undefined ? outer : inner)[module]
+  return layer === undefined ? `${known}.${end}` : `blk.${layer}.${known}.${end}`
 }

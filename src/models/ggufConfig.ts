@@ -14,6 +14,8 @@ export type GgufSettingsReader = {
   number(key: string, silent?: number): number
   optional(key: string): number | undefined
   text(key: string): string | undefined
+  /** A number for each layer, where the file has one for each; undefined where it has one number, or none. */
+  each(key: string): readonly number[] | undefined
   /** The shape of a tensor by its name in the file. */
   shape(name: string): readonly number[] | undefined
   /** The values of a tensor by which frequencies of the rotation are divided: what Llama 3.1's scaling or LongRoPE makes of each pair. */
@@ -141,19 +143,102 @@ const slides = (read: GgufSettingsReader, silent: number) => {
 
 const headDim = ({ optional }: GgufSettingsReader) => ({ head_dim: optional('attention.key_length') })
 
-type Found = { model_type: string; name: string; config(read: GgufSettingsReader): Json }
+type Found = {
+  model_type: string
+  name: string
+  config(read: GgufSettingsReader): Json
+  /** Has experts in some files or in all. */
+  mixture?: boolean
+  /** Heads of keys and values, where layers may differ in them. */
+  kvHeads?(read: GgufSettingsReader): number
+}
+
+const expertCounts = (read: GgufSettingsReader, count: 'num_experts' | 'num_local_experts') => ({
+  [count]: read.number('expert_count'),
+  num_experts_per_tok: read.number('expert_used_count'),
+})
+
+/** 0 where a layer has a short convolution. */
+const lfm2Heads = (read: GgufSettingsReader): readonly number[] => {
+  const each = read.each('attention.head_count_kv')
+  if (each?.length === read.number('block_count') && each.some((heads) => heads > 0)) return each
+  throw badInput('bad-gguf', 'has no lfm2.attention.head_count_kv for each layer; fetch the file again', {
+    file: read.file,
+  })
+}
 
 /** By llama.cpp's name: the architecture's own name, and the settings beside those that all have. */
 const architectures: Readonly<Record<string, Found>> = {
   llama: {
     model_type: 'llama',
     name: 'LlamaForCausalLM',
+    mixture: true,
+    config: (read) => {
+      const common = {
+        ...rms(read),
+        head_dim: read.optional('attention.key_length') ?? read.optional('rope.dimension_count'),
+        hidden_act: 'silu',
+        rope_parameters: ropeOf(read),
+      }
+      // llama.cpp has one architecture for both
+      if (read.number('expert_count', 0) > 0)
+        return {
+          ...common,
+          ...expertCounts(read, 'num_local_experts'),
+          architectures: ['MixtralForCausalLM'],
+          model_type: 'mixtral',
+          sliding_window: null,
+        }
+      return {
+        ...common,
+        attention_bias: read.shape('blk.0.attn_q.bias') !== undefined,
+        mlp_bias: read.shape('blk.0.ffn_up.bias') !== undefined,
+      }
+    },
+  },
+  mistral3: {
+    model_type: 'ministral3',
+    name: 'Ministral3ForCausalLM',
+    config: (read) => {
+      const beta = read.optional('attention.temperature_scale')
+      return {
+        ...rms(read),
+        ...headDim(read),
+        hidden_act: 'silu',
+        sliding_window: null,
+        rope_parameters: { ...ropeOf(read), ...(beta && { llama_4_scaling_beta: beta }) },
+      }
+    },
+  },
+  lfm2: {
+    model_type: 'lfm2',
+    name: 'Lfm2ForCausalLM',
+    kvHeads: (read) => lfm2Heads(read).find((heads) => heads > 0)!,
+    config: (read) => ({
+      norm_eps: read.number('attention.layer_norm_rms_epsilon'),
+      conv_L_cache: read.number('shortconv.l_cache'),
+      conv_bias: false,
+      block_auto_adjust_ff_dim: false,
+      layer_types: lfm2Heads(read).map((heads) => (heads ? 'full_attention' : 'conv')),
+      rope_parameters: ropeOf(read),
+    }),
+  },
+  qwen3moe: {
+    model_type: 'qwen3_moe',
+    name: 'Qwen3MoeForCausalLM',
+    mixture: true,
     config: (read) => ({
       ...rms(read),
-      head_dim: read.optional('attention.key_length') ?? read.optional('rope.dimension_count'),
+      ...headDim(read),
+      ...expertCounts(read, 'num_experts'),
       hidden_act: 'silu',
-      attention_bias: read.shape('blk.0.attn_q.bias') !== undefined,
-      mlp_bias: read.shape('blk.0.ffn_up.bias') !== undefined,
+      moe_intermediate_size: read.number(
+        'expert_feed_forward_length',
+        read.number('feed_forward_length') / read.number('expert_used_count'),
+      ),
+      norm_topk_prob: true,
+      decoder_sparse_step: 1,
+      mlp_only_layers: [],
       rope_parameters: ropeOf(read),
     }),
   },
@@ -296,14 +381,14 @@ export const ggufConfig = (
       { file },
     )
   const read = reader(metadata, shapes, factors, name, file)
-  const { model_type, name: architecture, config } = architectures[name]
+  const { model_type, name: architecture, config, mixture, kvHeads } = architectures[name]
   const embedding = shapes.get('token_embd.weight')
   if (!embedding) throw badInput('missing-weight', 'holds no token_embd.weight', { file })
   refuseDepth(read, shapes)
-  if (read.number('expert_count', 0) > 0)
+  if (!mixture && read.number('expert_count', 0) > 0)
     throw badInput(
       'gguf',
-      'is a mixture of experts, which attune reads from a folder with config.json, not from a GGUF file',
+      `is a mixture of experts, which attune reads from a folder with config.json, not from a GGUF file of ${quoted(name)}`,
       {
         file,
       },
@@ -317,7 +402,9 @@ export const ggufConfig = (
     intermediate_size: read.number('feed_forward_length'),
     num_hidden_layers: read.number('block_count'),
     num_attention_heads: read.number('attention.head_count'),
-    num_key_value_heads: read.number('attention.head_count_kv', read.number('attention.head_count')),
+    num_key_value_heads: kvHeads
+      ? kvHeads(read)
+      : read.number('attention.head_count_kv', read.number('attention.head_count')),
     max_position_embeddings: read.number('context_length'),
     tie_word_embeddings: !shapes.has('output.weight'),
     ...Object.fromEntries(
@@ -355,6 +442,10 @@ const reader = (
     optional,
     number,
     text: (key) => metaText(metadata, `${name}.${key}`, file),
+    each: (key) =>
+      typeof metadata.get(`${name}.${key}`) === 'object'
+        ? Array.from(metaNumbers(metadata, `${name}.${key}`, file)!)
+        : undefined,
     shape: (key) => shapes.get(key),
     factors: (key) => factors.get(key),
   }

@@ -4,7 +4,7 @@ import { ggufArchitectures } from './ggufArchitectures.ts'
 
 type Change = (x: Float32Array) => Float32Array
 
-/** A weight as llama.cpp has it. */
+/** A weight as llama.cpp has it, and its shape there. */
 export const changesOf = (name: string, shape: readonly number[], architecture: Architecture, config: Config) => {
   const found = ggufArchitectures[architecture.name]
   const changes: Change[] = []
@@ -14,7 +14,8 @@ export const changesOf = (name: string, shape: readonly number[], architecture: 
   if (hasOneAdded(name, architecture)) changes.push((x) => x.map((value) => value + 1))
   const factor = found.queryFactor && name.endsWith(found.queryFactor.weight) ? found.queryFactor.of(config) : 1
   if (factor !== 1) changes.push((x) => x.map((value) => value * factor))
-  return { transposed, change: (x: Float32Array) => changes.reduce((value, change) => change(value), x) }
+  const stored = storedShape(shape, transposed)
+  return { stored, change: (x: Float32Array) => changes.reduce((value, change) => change(value), x) }
 }
 
 /**
@@ -30,6 +31,10 @@ export const changesBack = (name: string, shape: readonly number[], architecture
   const change = (x: Float32Array) => changes.reduce((value, change) => change(value), x)
   return { transposed, change: changes.length ? change : undefined }
 }
+
+/** A convolution of each channel by itself, [C, 1, K], has no axis of 1. */
+const storedShape = (shape: readonly number[], transposed: boolean): readonly number[] =>
+  transposed ? shape.toReversed() : shape.length === 3 ? [shape[0], shape[2]] : shape
 
 const isTransposed = (name: string, shape: readonly number[], { conv1d }: Architecture) =>
   conv1d === true && shape.length === 2 && name.startsWith('transformer.h.')

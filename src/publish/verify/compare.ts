@@ -102,7 +102,8 @@ const ends = ({ eosIds }: Expected, reader: ExportReader): Check => {
 
 const logProbs = async ({ scored }: Expected, reader: ExportReader): Promise<Check> => {
   const theirs = await reader.logps(scored.ids)
-  const off = scored.logps.map((logp, i) => Math.abs(logp - theirs[i]))
+  // what is no number is as far off as can be
+  const off = scored.logps.map((logp, i) => (Number.isNaN(theirs[i]) ? Infinity : Math.abs(logp - theirs[i])))
   const [own, most] = [mean(off), off.reduce((a, b) => Math.max(a, b), 0)]
   const worst = off.indexOf(most)
   const cost = mean(scored.own.map((logp, i) => Math.abs(logp - theirs[i])))

@@ -43,7 +43,7 @@ export const expectedOf = async (
       ids,
       logps: file === undefined ? own : await logps(file),
       own,
-      limit: exact ? exactLimit : await roundingLimit(merged.dir, logps),
+      limit: exact ? exactLimit : await roundingLimit(merged, own, logps),
     },
   }
 }
@@ -57,10 +57,13 @@ const exactLimit = 0.01
  * 32, which attune can do with any model, by 0.037.
  */
 const roundingLimit = async (
-  dir: string,
+  { dir, adapterDir }: MergedModel,
+  own: readonly number[],
   logps: (model: string, adapter?: string, quantize?: Quantize) => Promise<readonly number[]>,
 ): Promise<number> => {
-  const [plain, rounded] = [await logps(dir), await logps(dir, undefined, 'int8')]
+  // without its adapter, since DoRA's weights are not rounded
+  const plain = adapterDir === undefined ? own : await logps(dir)
+  const rounded = await logps(dir, undefined, 'int8')
   const off = plain.reduce((sum, logp, i) => sum + Math.abs(logp - rounded[i]), 0) / Math.max(1, plain.length)
   return Math.max(0.05, 4 * off)
 }

@@ -42,7 +42,7 @@ const settings = (due: ReadonlyMap<string, unknown>, found: ReadonlyMap<string, 
         ? Math.fround(value.float as number)
         : value
   const wrong = [...due]
-    .filter(([key, value]) => plain(value) !== found.get(key))
+    .filter(([key, value]) => String(plain(value)) !== String(found.get(key)))
     .map(([key, value]) => `${key} is ${found.get(key) ?? 'missing'}, and the model's is ${plain(value)}`)
   return { name: 'settings', found: `${due.size - wrong.length} of ${due.size} are the same`, wrong }
 }
