@@ -50,8 +50,8 @@ const spaced = (template) => {
   return `${template.slice(0, found.index)} {%${found[1]}${template.slice(found.index + found[0].length)}`
 }
 
-/** Pre-tokenizers of llama.cpp that split otherwise, by the length of their names. */
-const others = { 5: 'bloom', 6: 'falcon', 7: 'chatglm', 9: 'stablelm2' }
+/** For each pre-tokenizer of llama.cpp one that splits otherwise and has a name as long. */
+const others = { 'gpt-2': 'qwen2', qwen2: 'gpt-2', smollm: 'tekken', tekken: 'smollm', 'llama-bpe': 'stablelm2' }
 
 const ggufDrifts = async () => {
   const path = join(work, 'model.gguf')
@@ -67,7 +67,7 @@ const ggufDrifts = async () => {
       const template = metadata.get('tokenizer.chat_template')
       copy.write(spaced(template), copy.indexOf(template))
     }],
-    ['another pre-tokenizer', 'tokens', (copy) => copy.write(others[metadata.get('tokenizer.ggml.pre').length], behind('pre') + 8)],
+    ['another pre-tokenizer', 'tokens', (copy) => copy.write(others[metadata.get('tokenizer.ggml.pre')], behind('pre') + 8)],
     ['a weight 5 % larger', 'weights', async (copy) => {
       const tensor = tensors.get('blk.1.ffn_down.weight')
       const type = tensor.blocks ?? tensor.dtype

@@ -29,6 +29,7 @@ const again = async (dir: string, name: string) => {
 const made: Readonly<Record<string, [source: string, changes: object]>> = {
   // a file has the width of the MLP as it is
   'lfm2-given': ['lfm2', { block_auto_adjust_ff_dim: false }],
+  'qwen3.5-even': ['qwen3.5', { linear_value_head_dim: 8, linear_num_value_heads: 6, rms_norm_eps: 1e-6 }],
   'mixtral-all': ['mixtral', { sliding_window: null }],
   'qwen3-moe-all': ['qwen3-moe', { mlp_only_layers: [], norm_topk_prob: true }],
 }
@@ -60,6 +61,8 @@ describe('a model that was written as GGUF', () => {
     ['gpt2', 0, []],
     ['ministral3', 0, []],
     ['lfm2-given', 0, []],
+    // A_log goes through exp and back
+    ['qwen3.5-even', 1e-6, []],
     ['mixtral-all', 0, []],
     ['qwen3-moe-all', 0, []],
   ])('%s has its weights and settings when it is opened again', async (name, tolerance, scaled) => {

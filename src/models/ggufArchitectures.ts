@@ -6,6 +6,7 @@ import type { GgufValue } from '../checkpoint/gguf.ts'
 import type { RopeParameters } from '../nn/rope.ts'
 import { badInput } from '../util/fault.ts'
 import type { Architecture, Config } from './architecture.ts'
+import { deltaSizes } from './qwen35.ts'
 
 export type GgufArchitecture = {
   name: string
@@ -49,6 +50,12 @@ const period = (config: Config, architecture: Architecture): number | undefined 
   const sliding = kinds(config, architecture).map(({ window }) => window !== undefined)
   const fits = (n: number) => sliding.every((slides, i) => slides === (n === 0 || i % n < n - 1))
   return Array.from({ length: sliding.length + 1 }, (_, n) => n).find(fits)
+}
+
+/** Every nth layer has attention: n, undefined where it is another pattern. */
+const fullEvery = (config: Config, architecture: Architecture): number | undefined => {
+  const full = kinds(config, architecture).map(({ state }) => state === undefined)
+  return full.map((_, i) => i + 1).find((n) => full.every((is, i) => is === ((i + 1) % n === 0)))
 }
 
 const gemmaSlides = (config: Config, architecture: Architecture) => ({
@@ -187,6 +194,53 @@ export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
           : undefined
     },
   },
+  Qwen3_5ForCausalLM: {
+    name: 'qwen35',
+    ...qwen,
+    wide: true,
+    names: {
+      post_attention_layernorm: 'post_attention_norm',
+      'linear_attn.in_proj_qkv': 'attn_qkv',
+      'linear_attn.in_proj_z': 'attn_gate',
+      'linear_attn.in_proj_b': 'ssm_beta',
+      'linear_attn.in_proj_a': 'ssm_alpha',
+      'linear_attn.out_proj': 'ssm_out',
+      'linear_attn.norm': 'ssm_norm',
+      'linear_attn.conv1d': 'ssm_conv1d',
+      'linear_attn.dt_bias': 'ssm_dt.bias',
+      'linear_attn.A_log': 'ssm_a',
+    },
+    own: (config, architecture) => {
+      const { keyHeads, valueHeads, keyDim, values } = deltaSizes(config)
+      const pairs = architecture.rotary(config) / 2
+      return {
+        ...rms(config),
+        full_attention_interval: { uint: fullEvery(config, architecture)! },
+        'ssm.conv_kernel': { uint: (config.raw.linear_conv_kernel_dim as number | null | undefined) ?? 4 },
+        'ssm.state_size': { uint: keyDim },
+        'ssm.group_count': { uint: keyHeads },
+        'ssm.time_step_rank': { uint: valueHeads },
+        'ssm.inner_size': { uint: values },
+        // pairs that rotate by time, height and width, one after the other; in a text these are one number
+        'rope.dimension_sections': Int32Array.of(
+          Math.ceil(pairs / 3),
+          Math.ceil((pairs - 1) / 3),
+          Math.floor(pairs / 3),
+          0,
+        ),
+      }
+    },
+    lacks: (config, architecture) => {
+      const { keyDim, valueDim } = deltaSizes(config)
+      return keyDim !== valueDim
+        ? 'keys and values of different sizes'
+        : ((config.raw.rms_norm_eps as number | null | undefined) ?? 1e-6) !== 1e-6
+          ? 'rms_norm_eps other than 1e-6'
+          : fullEvery(config, architecture) === undefined
+            ? 'this order of layers'
+            : undefined
+    },
+  },
   Qwen2ForCausalLM: { name: 'qwen2', ...qwen, biased: true },
   Qwen3ForCausalLM: { name: 'qwen3', ...qwen, wide: true },
   SmolLM3ForCausalLM: {
@@ -309,50 +363,4 @@ export const refuseForGguf = (found: GgufArchitecture, config: Config, architect
   ].find((what) => what)
   if (lacks)
     throw badInput('gguf', `llama.cpp's ${found.name} has no ${lacks}; keep the folder, or export --onnx`, { file })
-}
-
-/** What stands outside the layers. */
-const outer: Readonly<Record<string, string>> = {
-  'model.embed_tokens': 'token_embd',
-  'transformer.wte': 'token_embd',
-  'transformer.wpe': 'position_embd',
-  'model.norm': 'output_norm',
-  'transformer.ln_f': 'output_norm',
-  lm_head: 'output',
-}
-
-const inner: Readonly<Record<string, string>> = {
-  input_layernorm: 'attn_norm',
-  'self_attn.q_proj': 'attn_q',
-  'self_attn.k_proj': 'attn_k',
-  'self_attn.v_proj': 'attn_v',
-  'self_attn.qkv_proj': 'attn_qkv',
-  'self_attn.o_proj': 'attn_output',
-  'self_attn.q_norm': 'attn_q_norm',
-  'self_attn.k_norm': 'attn_k_norm',
-  post_attention_layernorm: 'ffn_norm',
-  'mlp.gate_proj': 'ffn_gate',
-  'mlp.up_proj': 'ffn_up',
-  'mlp.gate_up_proj': 'ffn_up',
-  'mlp.down_proj': 'ffn_down',
-  ln_1: 'attn_norm',
-  'attn.c_attn': 'attn_qkv',
-  'attn.c_proj': 'attn_output',
-  ln_2: 'ffn_norm',
-  'mlp.c_fc': 'ffn_up',
-  'mlp.c_proj': 'ffn_down',
-}
-
-/** The expert that a weight is of, in whose file's tensor all experts are. */
-export const expertOf = (name: string): number | undefined => {
-  const found = /\.experts\.(\d+)\./.exec(name)
-  return found ? Number(found[1]) : undefined
-}
-
-/** `model.layers.3.mlp.up_proj.weight` -> `blk.3.ffn_up.weight`. */
-export const ggufName = (name: string, { names = {} }: GgufArchitecture): string => {
-  const all = name.replace(/\.experts\.\d+\./, '.experts.')
-  const [, layer, module, end] = /^(?:(?:model\.layers|transformer\.h)\.(\d+)\.)?(.*)\.(weight|bias)$/.exec(all)!
-  const known = names[module] ?? (layer === undefined ? outer : inner)[module]
-  return layer === undefined ? `${known}.${end}` : `blk.${layer}.${known}.${end}`
 }

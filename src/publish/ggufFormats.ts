@@ -36,7 +36,7 @@ export const storedType = (format: GgufFormat, { name, shape }: Shaped, all: rea
   return [wanted, ...(larger[wanted] ?? []), 'F16' as const].find((type) => fitsBlocks(type, shape))!
 }
 
-const exact = /^position_embd\.|\.(ffn_gate_inp|shortconv\.conv)\./
+const exact = /^position_embd\.|\.(ffn_gate_inp|shortconv\.conv|ssm_conv1d)\./
 
 /** For rows that do not fill K blocks, as in llama.cpp. */
 const larger: { readonly [T in GgufType]?: readonly GgufType[] } = {
