@@ -229,6 +229,7 @@ describe('the metadata of a GGUF file', () => {
       '"llama.embedding_length" in its metadata should be a number',
     ],
     ['claims a billion layers', { 'llama.block_count': { uint: 1e9 } }, 'claims 1000000000 layers, and has 11 tensors'],
+    ['claims a billion experts', { 'llama.expert_count': { uint: 1e9 } }, 'claims 1000000000 experts, and has 0'],
     ['claims other sizes', { 'llama.feed_forward_length': { uint: 8 } }, 'is [4,4], but config.json implies [8,4]'],
     ['has heads that do not fit', { 'llama.attention.head_count': { uint: 3 } }, 'no multiple of 3 heads'],
     [

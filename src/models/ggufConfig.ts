@@ -43,10 +43,15 @@ type Found = {
   kvHeads?(read: GgufSettingsReader): number
 }
 
-const expertCounts = (read: GgufSettingsReader, count: 'num_experts' | 'num_local_experts') => ({
-  [count]: read.number('expert_count'),
-  num_experts_per_tok: read.number('expert_used_count'),
-})
+const expertCounts = (read: GgufSettingsReader, name: 'num_experts' | 'num_local_experts') => {
+  const [count, there] = [read.number('expert_count'), read.shape('blk.0.ffn_up_exps.weight')?.[0] ?? 0]
+  // before lists are made for as many experts as the metadata claims
+  if (count !== there)
+    throw badInput('bad-gguf', `claims ${count} experts, and has ${there} in blk.0.ffn_up_exps.weight`, {
+      file: read.file,
+    })
+  return { [name]: count, num_experts_per_tok: read.number('expert_used_count') }
+}
 
 /** 0 where a layer has a short convolution. */
 const lfm2Heads = (read: GgufSettingsReader): readonly number[] => {
