@@ -50,6 +50,9 @@ const made = {
   'mistral-full': ['mistral-sliding', { sliding_window: null }],
   // llama.cpp takes LongRoPE's factors by the size of its own context, which is 256 at least
   'phi4-mini-long': ['phi4-mini', { original_max_position_embeddings: 4096, max_position_embeddings: 16384 }],
+  'mixtral-full': ['mixtral', { sliding_window: null }],
+  'qwen3-moe-all': ['qwen3-moe', { mlp_only_layers: [], norm_topk_prob: true }],
+  'qwen3.5-even': ['qwen3.5', { linear_value_head_dim: 8, rms_norm_eps: 1e-6 }],
   'olmo3-period': ['olmo3', { num_hidden_layers: 5, layer_types: null }],
   'llama-biased': ['llama-tied', { attention_bias: true, mlp_bias: true }],
 }

@@ -101,6 +101,15 @@ describe('formats', () => {
     expect(found.get('blk.4.attn_norm.weight')).toBe('F32')
   })
 
+  it('keep routers and convolutions as they are, and give attention beside 8 experts more bits', () => {
+    const mixture = (experts: number) => [...tensors, { name: 'blk.0.ffn_up_exps.weight', shape: [experts, 256, 256] }]
+    const of = (name: string, experts: number) =>
+      storedType('Q4_K_M', { name: `blk.5.${name}.weight`, shape: [256, 256] }, mixture(experts))
+    expect(['ffn_gate_inp', 'shortconv.conv'].map((name) => of(name, 8))).toEqual(['F32', 'F32'])
+    expect(['attn_k', 'attn_v', 'attn_output'].map((name) => of(name, 8))).toEqual(['Q8_0', 'Q8_0', 'Q5_K'])
+    expect(['attn_k', 'attn_output', 'ffn_up_exps'].map((name) => of(name, 4))).toEqual(['Q4_K', 'Q4_K', 'Q4_K'])
+  })
+
   it.each<[GgufFormat, string, string]>([
     ['Q5_K_M', 'Q5_K', 'Q5_1'],
     ['Q4_K_M', 'Q4_K', 'Q5_0'],

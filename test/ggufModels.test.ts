@@ -25,6 +25,23 @@ const again = async (dir: string, name: string) => {
   return path
 }
 
+/** Models that llama.cpp has, made from the config of a fixture with settings that it lacks. */
+const made: Readonly<Record<string, [source: string, changes: object]>> = {
+  // a file has the width of the MLP as it is
+  'lfm2-given': ['lfm2', { block_auto_adjust_ff_dim: false }],
+  'qwen3.5-even': ['qwen3.5', { linear_value_head_dim: 8, linear_num_value_heads: 6, rms_norm_eps: 1e-6 }],
+  'mixtral-all': ['mixtral', { sliding_window: null }],
+  'qwen3-moe-all': ['qwen3-moe', { mlp_only_layers: [], norm_topk_prob: true }],
+}
+
+const makeModel = async (name: string, source: string, changes: object) => {
+  const config = parseConfig({ ...(await fixtureJson(`models/${source}/config.json`)), ...changes }, name)
+  const architecture = architectureOf(config, name)
+  const model = { architecture, config, params: initWeights(architecture, config, 1) }
+  await writeModelFolder(join(work, name), modelFiles(model, 'F32'), { stem: 'model' })
+  return join(work, name)
+}
+
 describe('a model that was written as GGUF', () => {
   // Gemma's norms lose the last bits when 1 is added; a scale of queries goes into the weights
   it.each<[string, number, string[]]>([
@@ -42,8 +59,14 @@ describe('a model that was written as GGUF', () => {
     ['olmo2', 0, []],
     ['granite', 0, []],
     ['gpt2', 0, []],
+    ['ministral3', 0, []],
+    ['lfm2-given', 0, []],
+    // A_log goes through exp and back
+    ['qwen3.5-even', 1e-6, []],
+    ['mixtral-all', 0, []],
+    ['qwen3-moe-all', 0, []],
   ])('%s has its weights and settings when it is opened again', async (name, tolerance, scaled) => {
-    const dir = fixture(`models/${name}`)
+    const dir = made[name] ? await makeModel(name, ...made[name]) : fixture(`models/${name}`)
     const [was, is] = [await loadPretrained(dir), await loadPretrained(await again(dir, name))]
     expect(is.unused).toEqual([])
     expect([...is.params.keys()].sort()).toEqual([...was.params.keys()].sort())
@@ -206,6 +229,7 @@ describe('the metadata of a GGUF file', () => {
       '"llama.embedding_length" in its metadata should be a number',
     ],
     ['claims a billion layers', { 'llama.block_count': { uint: 1e9 } }, 'claims 1000000000 layers, and has 11 tensors'],
+    ['claims a billion experts', { 'llama.expert_count': { uint: 1e9 } }, 'claims 1000000000 experts, and has 0'],
     ['claims other sizes', { 'llama.feed_forward_length': { uint: 8 } }, 'is [4,4], but config.json implies [8,4]'],
     ['has heads that do not fit', { 'llama.attention.head_count': { uint: 3 } }, 'no multiple of 3 heads'],
     [

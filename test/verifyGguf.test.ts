@@ -2,48 +2,24 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { gunzipSync } from 'node:zlib'
 import { afterAll, describe, expect, it } from 'vitest'
+import { toGguf } from '../src/checkpoint/ggufBlocks.ts'
+import { dequantize } from '../src/checkpoint/ggufDequantize.ts'
 import { score } from '../src/generate/score.ts'
-import { parseConfig } from '../src/models/config.ts'
-import { initWeights } from '../src/models/init.ts'
 import { loadPretrained } from '../src/models/load.node.ts'
-import { architectureOf } from '../src/models/registry.ts'
-import { modelFiles } from '../src/models/save.ts'
 import { openModel } from '../src/passes/open.node.ts'
 import { convertToGguf } from '../src/publish/convertModel.ts'
-import { writeModelFolder } from '../src/publish/modelFolder.ts'
 import { turnTemplate } from '../src/publish/modelfile.ts'
+import { compareWeights } from '../src/publish/verify/compare.ts'
+import { refuseDrift } from '../src/publish/verify/expected.ts'
 import { openLlamaReader } from '../src/publish/verify/llamaReader.ts'
 import type { ExportReader } from '../src/publish/verify/reader.ts'
-import { refuseDrift, verifyGguf } from '../src/publish/verify/verifyGguf.ts'
+import { verifyGguf } from '../src/publish/verify/verifyGguf.ts'
 import { ggufTokenizerTexts, loadTokenizerFolder } from '../src/text/tokenizer.node.ts'
-import { fixture, fixtureJson } from './support/golden.ts'
+import { makeChatModel } from './support/chatModel.ts'
 
 const work = await mkdtemp(join(tmpdir(), 'attune-verify-'))
 afterAll(() => rm(work, { recursive: true }))
-
-const chatMl =
-  "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}{{ '<|im_start|>system\\nBe kind.<|im_end|>\\n' }}{% endif %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-
-/** A small model with a byte-level tokenizer that reads up to three digits at once, and a chat template. */
-const makeModel = async () => {
-  const from = join(work, 'tokenizer')
-  const bundle = JSON.parse(gunzipSync(await readFile(fixture('text/tokenizers/bpe-llama3.json.gz'))).toString())
-  const { mkdir } = await import('node:fs/promises')
-  await mkdir(from)
-  await writeFile(join(from, 'tokenizer.json'), JSON.stringify(bundle['tokenizer.json']))
-  await writeFile(join(from, 'tokenizer_config.json'), JSON.stringify(bundle['tokenizer_config.json']))
-  await writeFile(join(from, 'chat_template.jinja'), chatMl)
-  const tokenizer = (await loadTokenizerFolder(from))!
-  const raw = await fixtureJson('models/llama-tied/config.json')
-  const config = parseConfig({ ...raw, vocab_size: tokenizer.size, eos_token_id: tokenizer.eosId }, 'x')
-  const architecture = architectureOf(config, 'x')
-  const model = { architecture, config, params: initWeights(architecture, config, 7) }
-  const dir = join(work, 'model')
-  await writeModelFolder(dir, modelFiles(model, 'F32'), { stem: 'model', tokenizerFrom: { dir: from } })
-  return dir
-}
 
 /** attune's own reading of the file. */
 const attuneReader = async (file: string): Promise<ExportReader> => {
@@ -71,7 +47,7 @@ const attuneReader = async (file: string): Promise<ExportReader> => {
   }
 }
 
-const dir = await makeModel()
+const dir = await makeChatModel(work)
 const file = join(work, 'model.gguf')
 const { beside } = await convertToGguf({ model: dir, output: file, type: 'F32', system: 'Be brief.' })
 const bytes = await readFile(file)
@@ -106,10 +82,39 @@ describe('a file that was exported', () => {
     expect(() => refuseDrift(checks, file)).not.toThrow()
   })
 
-  it.each(['Q8_0', 'Q4_K_M', 'Q4_0'] as const)('is good in %s too', async (type) => {
+  it.each(['Q4_K_M', 'Q4_0'] as const)('is good in %s too', async (type) => {
     const path = join(work, `${type}.gguf`)
     await convertToGguf({ model: dir, output: path, type })
     expect(await wrongIn(path)).toEqual([])
+  })
+
+  it('is good where its weights were in 4 bits before, which rounding to 5 makes larger', async () => {
+    const x = Float32Array.from({ length: 32 * 40 }, (_, i) => ((7 * i) % 16) / 16 - 0.5)
+    const due = [{ name: 'blk.0.ffn_up.weight', shape: [40, 32], data: async () => x }]
+    const written = dequantize('Q5_1', toGguf('Q5_1', x, 'x'), 'x', 'x')
+    const check = (floats: Float32Array) =>
+      compareWeights(
+        due,
+        new Map([[due[0].name, { dtype: 'F32', blocks: 'Q5_1', shape: [40, 32], floats: async () => floats }]]),
+      )
+    const size =
+      x.reduce((sum, value, i) => sum + value * written[i], 0) / x.reduce((sum, value) => sum + value * value, 0)
+    expect(size).toBeGreaterThan(1.01)
+    expect((await check(written)).wrong).toEqual([])
+    expect((await check(written.map((value) => 1.03 * value))).wrong).toHaveLength(1)
+  })
+
+  it('may differ by what rounding to 8 bits does to the model, and hardly where nothing is rounded', async () => {
+    const limits: string[] = []
+    for (const type of ['F16', 'Q8_0'] as const) {
+      const path = join(work, `limit-${type}.gguf`)
+      await convertToGguf({ model: dir, output: path, type })
+      const checks = await verifyGguf({ model: dir, file: path, threads: 1 }, attuneReader)
+      expect(checks.flatMap(({ wrong }) => wrong)).toEqual([])
+      limits.push(/of (\S+) allowed/.exec(checks.at(-1)!.found)![1])
+    }
+    expect(limits[0]).toBe('0.010')
+    expect(Number(limits[1])).toBeGreaterThanOrEqual(0.05)
   })
 
   it('with another end token is refused', async () => {

@@ -9,7 +9,8 @@ import { kBlocks } from './ggufKBlocks.ts'
 import { ggufBlockTypes } from './ggufTypes.ts'
 
 /** Types that are written. */
-export type GgufType = 'F32' | 'F16' | 'Q4_0' | 'Q5_0' | 'Q5_1' | 'Q8_0' | 'Q4_K' | 'Q5_K' | 'Q6_K'
+export const writtenTypes = ['F32', 'F16', 'Q4_0', 'Q5_0', 'Q5_1', 'Q8_0', 'Q4_K', 'Q5_K', 'Q6_K'] as const
+export type GgufType = (typeof writtenTypes)[number]
 
 /** Writes the codes of the block x[from..from+32) at `at`; returns its scale, which is written later. */
 type Quantize = (x: Float32Array, from: number, out: Uint8Array, at: number) => number

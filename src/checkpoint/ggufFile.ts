@@ -9,7 +9,7 @@ import { quoted } from '../util/quote.ts'
 import { numel } from '../util/shape.ts'
 import { dequantize, isPlain } from './ggufDequantize.ts'
 import { type GgufBlockType, ggufBlockTypes, ggufTypeName, ggufTypeOf } from './ggufTypes.ts'
-import type { StoredTensor } from './stored.ts'
+import { partName, type StoredTensor } from './stored.ts'
 
 export type GgufContents = { metadata: Map<string, GgufMeta>; tensors: Map<string, StoredTensor> }
 
@@ -63,20 +63,22 @@ const sizeOf = (entry: GgufEntry, type: GgufBlockType, source: ByteSource): numb
   return (elements / block) * bytes
 }
 
-const stored = (
-  source: ByteSource,
-  { name, shape }: GgufEntry,
-  type: GgufBlockType,
-  from: number,
-  to: number,
-): StoredTensor => {
+const stored = (source: ByteSource, tensor: GgufEntry, type: GgufBlockType, from: number, to: number): StoredTensor => {
+  const { name, shape } = tensor
   const floats = async () => dequantize(type, await source.read(from, to), source.name, name)
-  if (isPlain(type)) return { name, dtype: type, shape, floats, bytes: () => source.read(from, to) }
+  // rows are whole blocks, so a part of the first axis is a range of bytes
+  const part = (index: number) => {
+    const [count, ...rest] = shape
+    const size = (to - from) / count
+    const entry = { ...tensor, name: partName(name, index), shape: rest }
+    return stored(source, entry, type, from + index * size, from + (index + 1) * size)
+  }
+  if (isPlain(type)) return { name, dtype: type, shape, floats, bytes: () => source.read(from, to), part }
   const bytes = async () => {
     const { buffer, byteOffset, byteLength } = await floats()
     return new Uint8Array(buffer, byteOffset, byteLength)
   }
-  return { name, dtype: 'F32', blocks: type, shape, floats, bytes }
+  return { name, dtype: 'F32', blocks: type, shape, floats, bytes, part }
 }
 
 const refuseParts = (metadata: ReadonlyMap<string, GgufMeta>, file: string) => {

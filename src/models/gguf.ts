@@ -10,8 +10,10 @@
 import type { GgufTensor, GgufValue } from '../checkpoint/gguf.ts'
 import { inverseFrequencies, type RopeParameters } from '../nn/rope.ts'
 import { badInput } from '../util/fault.ts'
+import { numel } from '../util/shape.ts'
 import type { Config } from './architecture.ts'
-import { type GgufArchitecture, ggufArchitectures, ggufName, refuseForGguf } from './ggufArchitectures.ts'
+import { type GgufArchitecture, ggufArchitectures, refuseForGguf } from './ggufArchitectures.ts'
+import { expertOf, ggufName } from './ggufNames.ts'
 import { changesOf } from './ggufWeights.ts'
 import type { Base } from './merge.ts'
 
@@ -120,14 +122,27 @@ const extraTensors = ({ architecture, config }: Base): GgufModel['tensors'] => {
 
 const tensorsOf = (found: GgufArchitecture, base: Base): GgufModel['tensors'] => {
   const { architecture, config, params } = base
-  return [...architecture.shapes(config)].map(([name, shape]) => {
-    const read = () => params.get(name)!.floats()
+  /** The weights that are one tensor in the file: those of all experts, or one. */
+  const together = new Map<string, [name: string, shape: readonly number[]][]>()
+  for (const [name, shape] of architecture.shapes(config)) {
     const to = ggufName(name, found)
-    const { transposed, change } = changesOf(name, shape, architecture, config)
-    return {
-      name: to,
-      shape: transposed ? shape.toReversed() : shape,
-      data: async () => change(await read()),
-    }
+    const others = together.get(to)
+    if (others) others.push([name, shape])
+    else together.set(to, [[name, shape]])
+  }
+  return [...together].map(([to, weights]) => {
+    const parts = weights.map(([name, shape]) => {
+      const { stored, change } = changesOf(name, shape, architecture, config)
+      return { name: to, shape: stored, data: async () => change(await params.get(name)!.floats()) }
+    })
+    if (expertOf(weights[0][0]) === undefined) return parts[0]
+    return { name: to, shape: [parts.length, ...parts[0].shape], data: () => joined(parts) }
   })
+}
+
+const joined = async (experts: GgufModel['tensors']): Promise<Float32Array> => {
+  const size = numel(experts[0].shape)
+  const all = new Float32Array(experts.length * size)
+  for (const [i, { data }] of experts.entries()) all.set(await data(), i * size)
+  return all
 }

@@ -6,10 +6,11 @@ import type { GgufValue } from '../checkpoint/gguf.ts'
 import type { RopeParameters } from '../nn/rope.ts'
 import { badInput } from '../util/fault.ts'
 import type { Architecture, Config } from './architecture.ts'
+import { deltaSizes } from './qwen35.ts'
 
 export type GgufArchitecture = {
   name: string
-  /** Names of a layer's tensors where they are not everyone's. */
+  /** Names of tensors where they are not everyone's; those of experts are without the number of the expert. */
   names?: Readonly<Record<string, string>>
   /** Its graph rotates neighbours, not halves. */
   pairs?: boolean
@@ -49,6 +50,12 @@ const period = (config: Config, architecture: Architecture): number | undefined 
   const sliding = kinds(config, architecture).map(({ window }) => window !== undefined)
   const fits = (n: number) => sliding.every((slides, i) => slides === (n === 0 || i % n < n - 1))
   return Array.from({ length: sliding.length + 1 }, (_, n) => n).find(fits)
+}
+
+/** Every nth layer has attention: n, undefined where it is another pattern. */
+const fullEvery = (config: Config, architecture: Architecture): number | undefined => {
+  const full = kinds(config, architecture).map(({ state }) => state === undefined)
+  return full.map((_, i) => i + 1).find((n) => full.every((is, i) => is === ((i + 1) % n === 0)))
 }
 
 const gemmaSlides = (config: Config, architecture: Architecture) => ({
@@ -105,12 +112,135 @@ const olmo: GgufArchitecture = {
   ropes: ['yarn'],
 }
 
+/** All experts of a layer are in one tensor, [experts, out, in]. */
+const expertNames = (router: string, experts: string, [gate, up, down]: readonly [string, string, string]) => ({
+  [router]: 'ffn_gate_inp',
+  [`${experts}.${gate}`]: 'ffn_gate_exps',
+  [`${experts}.${up}`]: 'ffn_up_exps',
+  [`${experts}.${down}`]: 'ffn_down_exps',
+})
+
+const expertCounts = (config: Config, { experts }: Architecture) => ({
+  expert_count: { uint: experts!.count(config) },
+  expert_used_count: { uint: experts!.perToken(config) },
+})
+
 const multiplier = (value: unknown): GgufValue => ({ float: (value as number | null | undefined) ?? 1 })
 
 /** By attune's name. */
 export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
   LlamaForCausalLM: llama,
   MistralForCausalLM: llama,
+  MixtralForCausalLM: {
+    ...llama,
+    names: expertNames('block_sparse_moe.gate', 'block_sparse_moe.experts', ['w1', 'w3', 'w2']),
+    own: (config, architecture) => ({ ...rms(config, 1e-5), ...expertCounts(config, architecture) }),
+  },
+  Ministral3ForCausalLM: {
+    ...llama,
+    name: 'mistral3',
+    biased: false,
+    own: (config) => {
+      const beta = config.rope?.['']?.llama_4_scaling_beta
+      return { ...rms(config), 'attention.temperature_scale': beta === undefined ? undefined : { float: beta } }
+    },
+    ropes: ['yarn'],
+  },
+  Lfm2ForCausalLM: {
+    name: 'lfm2',
+    names: {
+      'model.embedding_norm': 'token_embd_norm',
+      operator_norm: 'attn_norm',
+      'self_attn.out_proj': 'attn_output',
+      'self_attn.q_layernorm': 'attn_q_norm',
+      'self_attn.k_layernorm': 'attn_k_norm',
+      'conv.conv': 'shortconv.conv',
+      'conv.in_proj': 'shortconv.in_proj',
+      'conv.out_proj': 'shortconv.out_proj',
+      ffn_norm: 'ffn_norm',
+      'feed_forward.w1': 'ffn_gate',
+      'feed_forward.w3': 'ffn_up',
+      'feed_forward.w2': 'ffn_down',
+    },
+    own: (config, architecture) => ({
+      feed_forward_length: { uint: architecture.shapes(config).get('model.layers.0.feed_forward.w1.weight')![0] },
+      // none where a layer has a convolution
+      'attention.head_count_kv': Int32Array.from(kinds(config, architecture), ({ recent }) =>
+        recent ? 0 : config.num_key_value_heads,
+      ),
+      'attention.layer_norm_rms_epsilon': { float: (config.raw.norm_eps as number | null | undefined) ?? 1e-5 },
+      'shortconv.l_cache': { uint: (config.raw.conv_L_cache as number | null | undefined) ?? 3 },
+    }),
+    activations: silu,
+    untied: true,
+    lacks: ({ raw }) => (raw.conv_bias === true ? 'biases of convolutions' : undefined),
+  },
+  Qwen3MoeForCausalLM: {
+    name: 'qwen3moe',
+    ...qwen,
+    wide: true,
+    names: expertNames('mlp.gate', 'mlp.experts', ['gate_proj', 'up_proj', 'down_proj']),
+    own: (config, architecture) => ({
+      ...rms(config),
+      ...expertCounts(config, architecture),
+      expert_feed_forward_length: { uint: (config.raw.moe_intermediate_size as number | null | undefined) ?? 768 },
+    }),
+    lacks: (config, architecture) => {
+      const routers = [...architecture.shapes(config).keys()].filter((name) => name.endsWith('mlp.gate.weight'))
+      return routers.length < config.num_hidden_layers
+        ? 'layers without experts'
+        : config.raw.norm_topk_prob !== true
+          ? 'norm_topk_prob false'
+          : undefined
+    },
+  },
+  Qwen3_5ForCausalLM: {
+    name: 'qwen35',
+    ...qwen,
+    wide: true,
+    names: {
+      post_attention_layernorm: 'post_attention_norm',
+      'linear_attn.in_proj_qkv': 'attn_qkv',
+      'linear_attn.in_proj_z': 'attn_gate',
+      'linear_attn.in_proj_b': 'ssm_beta',
+      'linear_attn.in_proj_a': 'ssm_alpha',
+      'linear_attn.out_proj': 'ssm_out',
+      'linear_attn.norm': 'ssm_norm',
+      'linear_attn.conv1d': 'ssm_conv1d',
+      'linear_attn.dt_bias': 'ssm_dt.bias',
+      'linear_attn.A_log': 'ssm_a',
+    },
+    own: (config, architecture) => {
+      const { keyHeads, valueHeads, keyDim, values } = deltaSizes(config)
+      const pairs = architecture.rotary(config) / 2
+      return {
+        ...rms(config),
+        full_attention_interval: { uint: fullEvery(config, architecture)! },
+        'ssm.conv_kernel': { uint: (config.raw.linear_conv_kernel_dim as number | null | undefined) ?? 4 },
+        'ssm.state_size': { uint: keyDim },
+        'ssm.group_count': { uint: keyHeads },
+        'ssm.time_step_rank': { uint: valueHeads },
+        'ssm.inner_size': { uint: values },
+        // pairs that rotate by time, height and width, one after the other; in a text these are one number
+        'rope.dimension_sections': Int32Array.of(
+          Math.ceil(pairs / 3),
+          Math.ceil((pairs - 1) / 3),
+          Math.floor(pairs / 3),
+          0,
+        ),
+      }
+    },
+    lacks: (config, architecture) => {
+      const { keyDim, valueDim } = deltaSizes(config)
+      return keyDim !== valueDim
+        ? 'keys and values of different sizes'
+        : ((config.raw.rms_norm_eps as number | null | undefined) ?? 1e-6) !== 1e-6
+          ? 'rms_norm_eps other than 1e-6'
+          : fullEvery(config, architecture) === undefined
+            ? 'this order of layers'
+            : undefined
+    },
+  },
   Qwen2ForCausalLM: { name: 'qwen2', ...qwen, biased: true },
   Qwen3ForCausalLM: { name: 'qwen3', ...qwen, wide: true },
   SmolLM3ForCausalLM: {
@@ -233,42 +363,4 @@ export const refuseForGguf = (found: GgufArchitecture, config: Config, architect
   ].find((what) => what)
   if (lacks)
     throw badInput('gguf', `llama.cpp's ${found.name} has no ${lacks}; keep the folder, or export --onnx`, { file })
-}
-
-/** What stands outside the layers. */
-const outer: Readonly<Record<string, string>> = {
-  'model.embed_tokens': 'token_embd',
-  'transformer.wte': 'token_embd',
-  'transformer.wpe': 'position_embd',
-  'model.norm': 'output_norm',
-  'transformer.ln_f': 'output_norm',
-  lm_head: 'output',
-}
-
-const inner: Readonly<Record<string, string>> = {
-  input_layernorm: 'attn_norm',
-  'self_attn.q_proj': 'attn_q',
-  'self_attn.k_proj': 'attn_k',
-  'self_attn.v_proj': 'attn_v',
-  'self_attn.qkv_proj': 'attn_qkv',
-  'self_attn.o_proj': 'attn_output',
-  'self_attn.q_norm': 'attn_q_norm',
-  'self_attn.k_norm': 'attn_k_norm',
-  post_attention_layernorm: 'ffn_norm',
-  'mlp.gate_proj': 'ffn_gate',
-  'mlp.up_proj': 'ffn_up',
-  'mlp.gate_up_proj': 'ffn_up',
-  'mlp.down_proj': 'ffn_down',
-  ln_1: 'attn_norm',
-  'attn.c_attn': 'attn_qkv',
-  'attn.c_proj': 'attn_output',
-  ln_2: 'ffn_norm',
-  'mlp.c_fc': 'ffn_up',
-  'mlp.c_proj': 'ffn_down',
-}
-
-/** `model.layers.3.mlp.up_proj.weight` -> `blk.3.ffn_up.weight`. */
-export const ggufName = (name: string, { names }: GgufArchitecture): string => {
-  const [, layer, module, end] = /^(?:(?:model\.layers|transformer\.h)\.(\d+)\.)?(.*)\.(weight|bias)$/.exec(name)!
-  return layer === undefined ? `${outer[module]}.${end}` : `blk.${layer}.${names?.[module] ?? inner[module]}.${end}`
 }

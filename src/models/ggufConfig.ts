@@ -2,122 +2,14 @@
  * The config.json of a model in a GGUF file, made from its metadata and the names of its tensors: the reverse of
  * ggufArchitectures.ts, with llama.cpp's defaults where the file is silent. Source: src/llama-model.cpp.
  */
-import { inverseFrequencies, type RopeParameters } from '../nn/rope.ts'
 import { badInput } from '../util/fault.ts'
 import { type GgufMeta, metaNumber, metaNumbers, metaText, metaTexts } from '../util/ggufHeader.ts'
 import { quoted } from '../util/quote.ts'
-
-/** Reads the settings of one file. */
-export type GgufSettingsReader = {
-  file: string
-  /** A number `ARCHITECTURE.key`; `silent` where it is absent. Throws a Fault where neither is there. */
-  number(key: string, silent?: number): number
-  optional(key: string): number | undefined
-  text(key: string): string | undefined
-  /** The shape of a tensor by its name in the file. */
-  shape(name: string): readonly number[] | undefined
-  /** The values of a tensor by which frequencies of the rotation are divided: what Llama 3.1's scaling or LongRoPE makes of each pair. */
-  factors(name: RopeFactors): Float32Array | undefined
-}
-
-/** Tensors that are part of the config, and no weights. */
-export const ropeFactors = ['rope_freqs.weight', 'rope_factors_short.weight', 'rope_factors_long.weight'] as const
-type RopeFactors = (typeof ropeFactors)[number]
+import { type GgufSettingsReader, ropeOf } from './ggufRope.ts'
 
 type Json = { readonly [key: string]: unknown }
 
 const rms = ({ number }: GgufSettingsReader) => ({ rms_norm_eps: number('attention.layer_norm_rms_epsilon') })
-
-const ropeOf = (read: GgufSettingsReader, base = 10_000): Json => {
-  const { number, optional, text } = read
-  const theta = { rope_theta: number('rope.freq_base', base) }
-  const older = optional('rope.scale_linear')
-  const [short, long] = [read.factors('rope_factors_short.weight'), read.factors('rope_factors_long.weight')]
-  if (short && long)
-    return {
-      rope_type: 'longrope',
-      ...theta,
-      short_factor: [...short],
-      long_factor: [...long],
-      original_max_position_embeddings: optional('rope.scaling.original_context_length'),
-      attention_factor: optional('rope.scaling.attn_factor'),
-    }
-  const type = text('rope.scaling.type') ?? (older === undefined || older === 1 ? 'none' : 'linear')
-  if (type === 'none') {
-    const factors = read.factors('rope_freqs.weight')
-    return factors ? llama3Of(read, factors, theta.rope_theta) : { rope_type: 'default', ...theta }
-  }
-  const factor = optional('rope.scaling.factor') ?? older
-  const beta = {
-    beta_fast: optional('rope.scaling.yarn_beta_fast'),
-    beta_slow: optional('rope.scaling.yarn_beta_slow'),
-  }
-  return {
-    rope_type: type,
-    ...theta,
-    factor,
-    ...(type === 'yarn' && {
-      original_max_position_embeddings: optional('rope.scaling.original_context_length'),
-      attention_factor: (optional('rope.scaling.attn_factor') ?? 1) * (0.1 * Math.log(factor ?? 1) + 1),
-      ...beta,
-    }),
-  }
-}
-
-/** Contexts that models with Llama 3.1's scaling were first trained at; any other is found from the factors. */
-const firstContext = 8192
-
-/**
- * The settings of Llama 3.1's scaling that give these factors. Between its two wavelengths a factor f is 1 / ((1-s)/F + s), where
- * s is a line in 1/wavelength; the line tells low_freq_factor and high_freq_factor for the context of 8192.
- */
-const llama3Of = ({ number, file }: GgufSettingsReader, given: Float32Array, rope_theta: number): Json => {
-  const rotary = 2 * given.length
-  const factor = given.reduce((a, b) => Math.max(a, b))
-  const made = (low: number, high: number, context: number): RopeParameters => ({
-    rope_type: 'llama3',
-    rope_theta,
-    factor,
-    low_freq_factor: low,
-    high_freq_factor: high,
-    original_max_position_embeddings: context,
-  })
-  const plain = inverseFrequencies({ rope_type: 'default', rope_theta }, rotary)
-  const fits = (rope: RopeParameters) => {
-    const scaled = inverseFrequencies(rope, rotary)
-    return plain.every((frequency, i) => Math.abs(frequency / scaled[i] / given[i] - 1) < 1e-4)
-  }
-  if (factor === 1) return { rope_type: 'default', rope_theta }
-  const contexts = [firstContext, number('context_length'), number('context_length') / factor]
-  const usual = contexts.map((context) => made(1, 4, context)).find(fits)
-  const found = usual ?? fitted(given, plain, factor, made)
-  if (found && fits(found)) return { ...found }
-  throw badInput(
-    'gguf',
-    'has rope_freqs.weight with factors that are not those of Llama 3.1; attune reads those alone',
-    {
-      file,
-    },
-  )
-}
-
-const fitted = (
-  given: Float32Array,
-  plain: Float64Array,
-  factor: number,
-  made: (low: number, high: number, context: number) => RopeParameters,
-): RopeParameters | undefined => {
-  const points = [...given].flatMap((f, i) => {
-    const smooth = (1 / f - 1 / factor) / (1 - 1 / factor)
-    return smooth > 1e-4 && smooth < 1 - 1e-4 ? [{ x: plain[i] / (2 * Math.PI), smooth }] : []
-  })
-  if (points.length < 2) return undefined
-  const [first, last] = [points[0], points.at(-1)!]
-  const slope = (first.smooth - last.smooth) / (first.x - last.x)
-  const spread = firstContext / slope
-  const low = (last.x * slope - last.smooth) * spread
-  return made(low, low + spread, firstContext)
-}
 
 const gemma = (read: GgufSettingsReader) => ({
   ...rms(read),
@@ -141,19 +33,130 @@ const slides = (read: GgufSettingsReader, silent: number) => {
 
 const headDim = ({ optional }: GgufSettingsReader) => ({ head_dim: optional('attention.key_length') })
 
-type Found = { model_type: string; name: string; config(read: GgufSettingsReader): Json }
+type Found = {
+  model_type: string
+  name: string
+  config(read: GgufSettingsReader): Json
+  /** Has experts in some files or in all. */
+  mixture?: boolean
+  /** Heads of keys and values, where layers may differ in them. */
+  kvHeads?(read: GgufSettingsReader): number
+}
+
+const expertCounts = (read: GgufSettingsReader, name: 'num_experts' | 'num_local_experts') => {
+  const [count, there] = [read.number('expert_count'), read.shape('blk.0.ffn_up_exps.weight')?.[0] ?? 0]
+  // before lists are made for as many experts as the metadata claims
+  if (count !== there)
+    throw badInput('bad-gguf', `claims ${count} experts, and has ${there} in blk.0.ffn_up_exps.weight`, {
+      file: read.file,
+    })
+  return { [name]: count, num_experts_per_tok: read.number('expert_used_count') }
+}
+
+/** 0 where a layer has a short convolution. */
+const lfm2Heads = (read: GgufSettingsReader): readonly number[] => {
+  const each = read.each('attention.head_count_kv')
+  if (each?.length === read.number('block_count') && each.some((heads) => heads > 0)) return each
+  throw badInput('bad-gguf', 'has no lfm2.attention.head_count_kv for each layer; fetch the file again', {
+    file: read.file,
+  })
+}
 
 /** By llama.cpp's name: the architecture's own name, and the settings beside those that all have. */
 const architectures: Readonly<Record<string, Found>> = {
   llama: {
     model_type: 'llama',
     name: 'LlamaForCausalLM',
+    mixture: true,
+    config: (read) => {
+      const common = {
+        ...rms(read),
+        head_dim: read.optional('attention.key_length') ?? read.optional('rope.dimension_count'),
+        hidden_act: 'silu',
+        rope_parameters: ropeOf(read),
+      }
+      // llama.cpp has one architecture for both
+      if (read.number('expert_count', 0) > 0)
+        return {
+          ...common,
+          ...expertCounts(read, 'num_local_experts'),
+          architectures: ['MixtralForCausalLM'],
+          model_type: 'mixtral',
+          sliding_window: null,
+        }
+      return {
+        ...common,
+        attention_bias: read.shape('blk.0.attn_q.bias') !== undefined,
+        mlp_bias: read.shape('blk.0.ffn_up.bias') !== undefined,
+      }
+    },
+  },
+  mistral3: {
+    model_type: 'ministral3',
+    name: 'Ministral3ForCausalLM',
+    config: (read) => {
+      const beta = read.optional('attention.temperature_scale')
+      return {
+        ...rms(read),
+        ...headDim(read),
+        hidden_act: 'silu',
+        sliding_window: null,
+        rope_parameters: { ...ropeOf(read), ...(beta && { llama_4_scaling_beta: beta }) },
+      }
+    },
+  },
+  lfm2: {
+    model_type: 'lfm2',
+    name: 'Lfm2ForCausalLM',
+    kvHeads: (read) => lfm2Heads(read).find((heads) => heads > 0)!,
+    config: (read) => ({
+      norm_eps: read.number('attention.layer_norm_rms_epsilon'),
+      conv_L_cache: read.number('shortconv.l_cache'),
+      conv_bias: false,
+      block_auto_adjust_ff_dim: false,
+      layer_types: lfm2Heads(read).map((heads) => (heads ? 'full_attention' : 'conv')),
+      rope_parameters: ropeOf(read),
+    }),
+  },
+  qwen35: {
+    model_type: 'qwen3_5_text',
+    name: 'Qwen3_5ForCausalLM',
+    config: (read) => {
+      const [heads, size] = [read.number('ssm.time_step_rank'), read.number('ssm.state_size')]
+      const headDim = read.number('attention.key_length')
+      return {
+        ...rms(read),
+        head_dim: headDim,
+        hidden_act: 'silu',
+        full_attention_interval: read.number('full_attention_interval', 4),
+        linear_conv_kernel_dim: read.number('ssm.conv_kernel'),
+        linear_num_key_heads: read.number('ssm.group_count'),
+        linear_num_value_heads: heads,
+        linear_key_head_dim: size,
+        linear_value_head_dim: read.number('ssm.inner_size') / heads,
+        rope_parameters: {
+          ...ropeOf(read),
+          partial_rotary_factor: read.number('rope.dimension_count', headDim) / headDim,
+        },
+      }
+    },
+  },
+  qwen3moe: {
+    model_type: 'qwen3_moe',
+    name: 'Qwen3MoeForCausalLM',
+    mixture: true,
     config: (read) => ({
       ...rms(read),
-      head_dim: read.optional('attention.key_length') ?? read.optional('rope.dimension_count'),
+      ...headDim(read),
+      ...expertCounts(read, 'num_experts'),
       hidden_act: 'silu',
-      attention_bias: read.shape('blk.0.attn_q.bias') !== undefined,
-      mlp_bias: read.shape('blk.0.ffn_up.bias') !== undefined,
+      moe_intermediate_size: read.number(
+        'expert_feed_forward_length',
+        read.number('feed_forward_length') / read.number('expert_used_count'),
+      ),
+      norm_topk_prob: true,
+      decoder_sparse_step: 1,
+      mlp_only_layers: [],
       rope_parameters: ropeOf(read),
     }),
   },
@@ -296,14 +299,14 @@ export const ggufConfig = (
       { file },
     )
   const read = reader(metadata, shapes, factors, name, file)
-  const { model_type, name: architecture, config } = architectures[name]
+  const { model_type, name: architecture, config, mixture, kvHeads } = architectures[name]
   const embedding = shapes.get('token_embd.weight')
   if (!embedding) throw badInput('missing-weight', 'holds no token_embd.weight', { file })
   refuseDepth(read, shapes)
-  if (read.number('expert_count', 0) > 0)
+  if (!mixture && read.number('expert_count', 0) > 0)
     throw badInput(
       'gguf',
-      'is a mixture of experts, which attune reads from a folder with config.json, not from a GGUF file',
+      `is a mixture of experts, which attune reads from a folder with config.json, not from a GGUF file of ${quoted(name)}`,
       {
         file,
       },
@@ -317,7 +320,9 @@ export const ggufConfig = (
     intermediate_size: read.number('feed_forward_length'),
     num_hidden_layers: read.number('block_count'),
     num_attention_heads: read.number('attention.head_count'),
-    num_key_value_heads: read.number('attention.head_count_kv', read.number('attention.head_count')),
+    num_key_value_heads: kvHeads
+      ? kvHeads(read)
+      : read.number('attention.head_count_kv', read.number('attention.head_count')),
     max_position_embeddings: read.number('context_length'),
     tie_word_embeddings: !shapes.has('output.weight'),
     ...Object.fromEntries(
@@ -355,6 +360,10 @@ const reader = (
     optional,
     number,
     text: (key) => metaText(metadata, `${name}.${key}`, file),
+    each: (key) =>
+      typeof metadata.get(`${name}.${key}`) === 'object'
+        ? Array.from(metaNumbers(metadata, `${name}.${key}`, file)!)
+        : undefined,
     shape: (key) => shapes.get(key),
     factors: (key) => factors.get(key),
   }

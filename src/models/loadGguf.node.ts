@@ -4,13 +4,15 @@
  */
 import type { Checkpoint } from '../checkpoint/folder.node.ts'
 import { openGguf } from '../checkpoint/ggufFile.ts'
-import { lazyTensor, type StoredTensor } from '../checkpoint/stored.ts'
+import { lazyTensor, partOf, type StoredTensor } from '../checkpoint/stored.ts'
 import { fileSource } from '../util/files.node.ts'
 import { type GgufMeta, metaNumber } from '../util/ggufHeader.ts'
 import type { Architecture, Config } from './architecture.ts'
 import { parseConfig } from './config.ts'
-import { ggufArchitectures, ggufName } from './ggufArchitectures.ts'
-import { ggufConfig, ropeFactors } from './ggufConfig.ts'
+import { ggufArchitectures } from './ggufArchitectures.ts'
+import { ggufConfig } from './ggufConfig.ts'
+import { expertOf, ggufName } from './ggufNames.ts'
+import { ropeFactors } from './ggufRope.ts'
 import { changesBack } from './ggufWeights.ts'
 import { architectureOf } from './registry.ts'
 
@@ -41,9 +43,12 @@ const renamed = (config: Config, tensors: ReadonlyMap<string, StoredTensor>, fil
   for (const [name, shape] of architecture.shapes(config)) {
     const stored = ggufName(name, found)
     const tensor = tensors.get(stored)
-    if (!tensor) continue
+    const expert = expertOf(name)
+    // an expert that the file lacks is a weight that is missing
+    if (!tensor || (expert !== undefined && expert >= tensor.shape[0])) continue
     used.add(stored)
-    named.set(name, restored(name, tensor, shape, architecture, config))
+    const own = expert === undefined ? tensor : partOf(tensor, expert)
+    named.set(name, restored(name, own, shape, architecture, config))
   }
   // what the architecture does not know is listed as unused
   for (const [name, tensor] of tensors) if (!used.has(name)) named.set(name, tensor)
@@ -58,7 +63,11 @@ const restored = (
   config: Config,
 ): StoredTensor => {
   const { transposed, change } = changesBack(name, shape, architecture, config)
-  const there = transposed ? tensor.shape.toReversed() : tensor.shape
+  const there = transposed
+    ? tensor.shape.toReversed()
+    : shape.length === 3 && tensor.shape.length === 2
+      ? [tensor.shape[0], 1, tensor.shape[1]]
+      : tensor.shape
   if (!change) return { ...tensor, name, shape: there }
   return {
     ...lazyTensor(name, there, async () => change(await tensor.floats())),

@@ -31,7 +31,8 @@ const isLinear = (config: Config, layer: number): boolean => {
 
 const kernel = (config: Config) => setting(config, 'linear_conv_kernel_dim', 4)
 
-const deltaSizes = (config: Config) => {
+/** Heads of the delta rule, and their sizes. */
+export const deltaSizes = (config: Config) => {
   const sizes = {
     keyHeads: setting(config, 'linear_num_key_heads', 16),
     valueHeads: setting(config, 'linear_num_value_heads', 32),

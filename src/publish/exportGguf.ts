@@ -29,7 +29,7 @@ export const exportGguf = async (model: MergedModel, type: GgufFormat, output: s
   const { metadata, tensors, shortened } = ggufModel(model, model.dir)
   const files = await tokenizerFiles({ dir: model.dir, adapter: model.adapterDir })
   const rows = model.config.vocab_size
-  const tokenizer = files ? await llamaCppTokenizer(files, rows) : idTokenizer(rows, model.config.raw.bos_token_id)
+  const tokenizer = files ? await llamaCppTokenizer(files, rows) : idTokenizer(rows, model)
   const name = nameFor(repoOfPath(model.dir) ?? basename(resolve(model.dir)), tokenizer)
   const typed = tensors.map((tensor): GgufTensor => ({ ...tensor, type: storedType(type, tensor, tensors) }))
   const all = new Map<string, GgufValue>([...metadata, ...general(name, type), ...tokenizerMetadata(tokenizer, model)])
@@ -54,19 +54,29 @@ const general = (name: string, type: GgufFormat): [string, GgufValue][] => [
   ['general.quantization_version', { uint: 2 }],
 ]
 
-/** For models without a tokenizer: the text of id 12 is [12]. Programs that use llama.cpp crash on a file without a vocabulary. */
-const idTokenizer = (rows: number, bos: unknown): LlamaCppTokenizer => ({
-  algorithm: 'gpt2',
-  pre: 'gpt-2',
-  tokens: Array.from({ length: rows }, (_, id) => `[${id}]`),
-  types: new Array(rows).fill(1),
-  merges: [],
-  addsSpace: false,
-  addsBos: false,
-  addsEos: false,
-  bosId: typeof bos === 'number' ? bos : undefined,
-  templates: {},
-})
+/** llama.cpp's types of tokens. */
+const [normal, control] = [1, 3]
+
+/**
+ * For models without a tokenizer: the text of id 12 is [12]. Programs that use llama.cpp crash on a file without a vocabulary, and
+ * node-llama-cpp begins and ends at control tokens alone.
+ */
+const idTokenizer = (rows: number, model: MergedModel): LlamaCppTokenizer => {
+  const bos = model.config.raw.bos_token_id
+  const marks = new Set<unknown>([bos, ...stopsOf(model)])
+  return {
+    algorithm: 'gpt2',
+    pre: 'gpt-2',
+    tokens: Array.from({ length: rows }, (_, id) => `[${id}]`),
+    types: Array.from({ length: rows }, (_, id) => (marks.has(id) ? control : normal)),
+    merges: [],
+    addsSpace: false,
+    addsBos: false,
+    addsEos: false,
+    bosId: typeof bos === 'number' ? bos : undefined,
+    templates: {},
+  }
+}
 
 const tokenizerMetadata = (tokenizer: LlamaCppTokenizer, model: MergedModel): [string, GgufValue][] => {
   const { templates } = tokenizer
@@ -103,10 +113,14 @@ const tokenizerMetadata = (tokenizer: LlamaCppTokenizer, model: MergedModel): [s
 const id = (value: number | undefined): GgufValue | undefined => (value === undefined ? undefined : { uint: value })
 
 /** llama.cpp has three ids that end generation (text, turn, message): the tokenizer's, and two more of generation_config.json. */
-const endings = ({ eosId }: LlamaCppTokenizer, { generationConfig, config }: MergedModel) => {
-  const given = (generationConfig as { eos_token_id?: unknown } | undefined)?.eos_token_id ?? config.raw.eos_token_id
-  const stops = [given].flat().filter((stop): stop is number => Number.isInteger(stop) && (stop as number) >= 0)
+const endings = ({ eosId }: LlamaCppTokenizer, model: MergedModel) => {
+  const stops = stopsOf(model)
   const eos = eosId !== undefined && (stops.length === 0 || stops.includes(eosId)) ? eosId : stops[0]
   const [eotId, eomId, ...unplaced] = [...new Set(stops)].filter((stop) => stop !== eos)
   return { eosId: eos, eotId, eomId, unplaced }
+}
+
+const stopsOf = ({ generationConfig, config }: MergedModel): number[] => {
+  const given = (generationConfig as { eos_token_id?: unknown } | undefined)?.eos_token_id ?? config.raw.eos_token_id
+  return [given].flat().filter((stop): stop is number => Number.isInteger(stop) && (stop as number) >= 0)
 }

@@ -23,17 +23,20 @@ export const fileTypes: Readonly<Record<GgufFormat, number>> = {
 type Shaped = { name: string; shape: readonly number[] }
 
 /**
- * Vectors and position embeddings stay fp32. The language head has more bits than the rest, since its errors are errors of the
+ * Vectors, position embeddings, routers of experts and short convolutions stay fp32. The language head has more bits than the rest, since its errors are errors of the
  * logits. Rows that are not whole blocks get the smallest type of more bits whose blocks they fill, and F16 where there is none.
  * @param all tensors of the file
  */
 export const storedType = (format: GgufFormat, { name, shape }: Shaped, all: readonly Shaped[]): GgufType => {
-  if (shape.length < 2 || name === 'position_embd.weight') return 'F32'
+  if (shape.length < 2 || exact.test(name)) return 'F32'
   const head = all.some((tensor) => tensor.name === 'output.weight') ? 'output.weight' : 'token_embd.weight'
   const layers = all.filter((tensor) => /^blk\.\d+\.attn_norm\.weight$/.test(tensor.name)).length
-  const wanted = wantedType(format, name, name === head, layers)
+  const experts = all.find((tensor) => tensor.name.endsWith('.ffn_up_exps.weight'))?.shape[0]
+  const wanted = wantedType(format, name, { isHead: name === head, layers, experts })
   return [wanted, ...(larger[wanted] ?? []), 'F16' as const].find((type) => fitsBlocks(type, shape))!
 }
+
+const exact = /^position_embd\.|\.(ffn_gate_inp|shortconv\.conv|ssm_conv1d)\./
 
 /** For rows that do not fill K blocks, as in llama.cpp. */
 const larger: { readonly [T in GgufType]?: readonly GgufType[] } = {
@@ -42,14 +45,18 @@ const larger: { readonly [T in GgufType]?: readonly GgufType[] } = {
   Q6_K: ['Q8_0'],
 }
 
-const wantedType = (format: GgufFormat, name: string, isHead: boolean, layers: number): GgufType => {
+type Place = { isHead: boolean; layers: number; experts?: number }
+
+const wantedType = (format: GgufFormat, name: string, { isHead, layers, experts }: Place): GgufType => {
   if (format === 'Q4_0') return isHead ? 'Q8_0' : 'Q4_0'
   if (format !== 'Q4_K_M' && format !== 'Q5_K_M') return format
   const plain = format === 'Q4_K_M' ? 'Q4_K' : 'Q5_K'
   const [, layer, module] = /^blk\.(\d+)\.(\w+)\.weight$/.exec(name) ?? []
   if (isHead) return 'Q6_K'
   if (module === 'attn_qkv') return format === 'Q4_K_M' ? 'Q5_K' : 'Q6_K'
-  return (module === 'attn_v' || module === 'ffn_down') && needsMore(Number(layer), layers) ? 'Q6_K' : plain
+  if (experts === 8 && (module === 'attn_v' || module === 'attn_k')) return 'Q8_0'
+  if (experts === 8 && module === 'attn_output') return 'Q5_K'
+  return /^(attn_v|ffn_down(_exps)?)$/.test(module) && needsMore(Number(layer), layers) ? 'Q6_K' : plain
 }
 
 /** The first and the last eighth of the layers, and every third between. */

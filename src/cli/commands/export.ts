@@ -6,6 +6,8 @@ import { z } from 'zod'
 import { type ExportTarget, exportTargets } from '../../feedback/votes/exportTargets.ts'
 import { convertToGguf, convertToOnnx, type GgufSettings } from '../../publish/convertModel.ts'
 import { ggufFormats } from '../../publish/ggufFormats.ts'
+import type { Check } from '../../publish/verify/compare.ts'
+import type { VerifySettings } from '../../publish/verify/verifyGguf.ts'
 import { dataFields } from '../../recipes/trainer/fields.ts'
 import { badInput } from '../../util/fault.ts'
 import { plural, whole } from '../../util/format.ts'
@@ -40,13 +42,13 @@ const schema = z.object({
     .boolean()
     .default(false)
     .describe(
-      'compare the GGUF file, as llama.cpp reads it, with the model; without --gguf the one in --output; needs node-llama-cpp',
+      'compare what was written, as llama.cpp (--gguf) or transformers.js (--onnx) reads it, with the model; without both what is in --output; needs node-llama-cpp or @huggingface/transformers',
     ),
   engine: z
     .string()
     .optional()
     .meta({ value: 'DIR' })
-    .describe('with --verify: the folder where node-llama-cpp is installed (default: this one, then that of attune)'),
+    .describe('with --verify: the folder where that program is installed (default: this one, then that of attune)'),
   onnx: z.boolean().default(false).describe('of a model: write a folder for transformers.js, with weights in float32'),
   to: z
     .enum(exportTargets)
@@ -77,7 +79,7 @@ export default command({
     if (Object.keys(options.column).length)
       throw badInput('bad-flag', 'is of rows, which --to writes; a model has no columns', { flag: '--column' })
     checkVerify(options)
-    if (options.verify && gguf === undefined) return verify(options, model, output, out)
+    if (options.verify && gguf === undefined && !onnx) return verify(options, model, output, out)
     if ((gguf !== undefined) === onnx) throw badInput('bad-flag', 'give one of --gguf TYPE and --onnx')
     const {
       base,
@@ -98,19 +100,14 @@ export default command({
   },
 })
 
-const checkVerify = ({ verify, engine, onnx, gguf, system }: Options) => {
-  if (onnx && verify)
-    throw badInput('bad-flag', 'is of GGUF files; an ONNX export is compared by npm run check:export', {
-      flag: '--verify',
-    })
+const checkVerify = ({ verify, engine, gguf, system }: Options) => {
   if (engine !== undefined && !verify) throw badInput('bad-flag', 'is of --verify', { flag: '--engine' })
   if (system !== undefined && gguf === undefined) throw badInput('bad-flag', 'is of --gguf', { flag: '--system' })
 }
 
 const verify = async ({ adapter, engine }: Options, model: string, file: string, out: Output) => {
-  const { verifyGguf, refuseDrift } = await import('../../publish/verify/verifyGguf.ts')
-  const { openLlamaReader } = await import('../../publish/verify/llamaReader.ts')
-  const checks = await verifyGguf({ model, adapter, file }, (path) => openLlamaReader(path, engine))
+  const { refuseDrift } = await import('../../publish/verify/expected.ts')
+  const checks = await verifyExport({ model, adapter, file }, engine)
   if (out.json) await out.jsonLine({ file, good: checks.every(({ wrong }) => !wrong.length), checks })
   else {
     const rows = checks.map(({ name, found, wrong }) => [name, wrong.length ? 'wrong' : 'good', found])
@@ -118,6 +115,23 @@ const verify = async ({ adapter, engine }: Options, model: string, file: string,
     await out.text([columns(rows), ...lines].join('\n'))
   }
   refuseDrift(checks, file)
+}
+
+/** A folder is for transformers.js, and a file for llama.cpp. */
+const verifyExport = async (settings: VerifySettings, engine: string | undefined): Promise<Check[]> => {
+  const { stat } = await import('node:fs/promises')
+  const isFolder = await stat(settings.file).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+  if (isFolder) {
+    const { verifyOnnx } = await import('../../publish/verify/verifyOnnx.ts')
+    const { openTransformersReader } = await import('../../publish/verify/transformersReader.ts')
+    return verifyOnnx(settings, (folder) => openTransformersReader(folder, engine))
+  }
+  const { verifyGguf } = await import('../../publish/verify/verifyGguf.ts')
+  const { openLlamaReader } = await import('../../publish/verify/llamaReader.ts')
+  return verifyGguf(settings, (path) => openLlamaReader(path, engine))
 }
 
 /** The base model, and the adapter that is merged into it. */

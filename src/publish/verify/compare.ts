@@ -1,8 +1,10 @@
 /** Compares an export, as another program reads it, with what the model says: what drifts, and where. */
 
+import { toGguf, writtenTypes } from '../../checkpoint/ggufBlocks.ts'
+import { dequantize } from '../../checkpoint/ggufDequantize.ts'
 import { quoted } from '../../util/quote.ts'
 import { numel } from '../../util/shape.ts'
-import type { ExportReader } from './reader.ts'
+import type { Conversation, ExportReader } from './reader.ts'
 
 /** One comparison: what it found, and what is wrong where something is. */
 export type Check = { name: string; found: string; wrong: readonly string[] }
@@ -16,11 +18,16 @@ export type Expected = {
     bosId?: number
     /** Prompts that a chat template makes, by the source of the template; undefined for a model without one. */
     prompts?(source?: string): Promise<readonly string[]>
+    /** The conversations that they are made of. */
+    conversations: readonly Conversation[]
   }
   /** The first is the one of the tokenizer. */
   eosIds: readonly number[]
-  /** Ids to score, and their log-probabilities as attune computes them from the exported weights. */
-  scored: { ids: readonly number[]; logps: readonly number[]; own: readonly number[] }
+  /**
+   * Ids to score, their log-probabilities as attune computes them from the exported weights and from the model's own, and the mean
+   * difference beyond which a program computes something else.
+   */
+  scored: { ids: readonly number[]; logps: readonly number[]; own: readonly number[]; limit: number }
 }
 
 /** Texts on which tokenizers differ: digits, contractions, spaces, line breaks, scripts, code. */
@@ -57,14 +64,16 @@ const tokens = async ({ encode, prompts }: Texts, reader: ExportReader): Promise
   return { name: 'tokens', found: `${all.length - wrong.length} of ${all.length} texts have the same ids`, wrong }
 }
 
-const template = async ({ prompts }: Texts, { chatTemplate }: ExportReader): Promise<Check> => {
+const template = async ({ prompts, conversations }: Texts, reader: ExportReader): Promise<Check> => {
+  const { chatTemplate, render } = reader
   const name = 'chat template'
   if (!prompts)
     return chatTemplate === undefined
       ? { name, found: 'none, as in the model', wrong: [] }
       : { name, found: 'one', wrong: ['the file has a chat template, and the model has none'] }
   if (chatTemplate === undefined) return { name, found: 'none', wrong: ['the file has no chat template'] }
-  const [ours, theirs] = [await prompts(), await prompts(chatTemplate)]
+  const ours = await prompts()
+  const theirs = render ? conversations.map(render) : await prompts(chatTemplate)
   const wrong = ours.flatMap((text, i) => {
     if (text === theirs[i]) return []
     let at = 0
@@ -91,22 +100,20 @@ const ends = ({ eosIds }: Expected, reader: ExportReader): Check => {
   return { name: 'end tokens', found: eosIds.join(', ') || 'none', wrong }
 }
 
-/** Mean difference of log-probs beyond which a program computes something else: it rounds activations to 8 bits. */
-export const logpLimit = 0.05
-
 const logProbs = async ({ scored }: Expected, reader: ExportReader): Promise<Check> => {
   const theirs = await reader.logps(scored.ids)
-  const off = scored.logps.map((logp, i) => Math.abs(logp - theirs[i]))
+  // what is no number is as far off as can be
+  const off = scored.logps.map((logp, i) => (Number.isNaN(theirs[i]) ? Infinity : Math.abs(logp - theirs[i])))
   const [own, most] = [mean(off), off.reduce((a, b) => Math.max(a, b), 0)]
   const worst = off.indexOf(most)
   const cost = mean(scored.own.map((logp, i) => Math.abs(logp - theirs[i])))
   const wrong =
-    own <= logpLimit
+    own <= scored.limit
       ? []
       : [
-          `they differ by ${own.toPrecision(2)} on the average, more than ${logpLimit}; most at position ${worst + 1}: ${theirs[worst].toFixed(3)} where attune has ${scored.logps[worst].toFixed(3)}`,
+          `they differ by ${own.toPrecision(2)} on the average, more than ${scored.limit.toPrecision(2)}; most at position ${worst + 1}: ${theirs[worst].toFixed(3)} where attune has ${scored.logps[worst].toFixed(3)}`,
         ]
-  const found = `${off.length} positions, mean difference ${own.toExponential(1)}, most ${most.toExponential(1)}; from the model before the export ${cost.toExponential(1)}`
+  const found = `${off.length} positions, mean difference ${own.toExponential(1)} of ${scored.limit.toPrecision(2)} allowed, most ${most.toExponential(1)}; from the model before the export ${cost.toExponential(1)}`
   return { name: 'log-probs', found, wrong }
 }
 
@@ -141,10 +148,14 @@ export const compareWeights = async (
     if (!tensor) wrong.push(`${name} is missing`)
     else if (numel(tensor.shape) !== numel(shape)) wrong.push(`${name} is [${tensor.shape}], not [${shape}]`)
     else {
-      const { error, scale } = difference(await data(), await tensor.floats())
-      const [errorLimit, scaleLimit] = rounding[tensor.blocks ?? tensor.dtype] ?? [0.3, 0.03]
+      const values = await data()
+      const { error, scale } = difference(values, await tensor.floats())
+      const type = tensor.blocks ?? tensor.dtype
+      const [errorLimit, scaleLimit] = rounding[type] ?? [0.3, 0.03]
       most = Math.max(most, error)
-      if (!(Math.abs(scale - 1) <= scaleLimit)) wrong.push(`${name} is ${scale.toPrecision(4)} times what it should be`)
+      const scales = (due: number) => Math.abs(scale - due) <= scaleLimit
+      if (!scales(1) && !scales(roundedScale(type, values, name)))
+        wrong.push(`${name} is ${scale.toPrecision(4)} times what it should be`)
       else if (!(error <= errorLimit)) wrong.push(`${name} is off by ${(100 * error).toPrecision(2)} % of its size`)
     }
   }
@@ -153,6 +164,16 @@ export const compareWeights = async (
     found: `${due.length} tensors, off by ${(100 * most).toPrecision(2)} % of their size at most`,
     wrong,
   }
+}
+
+/**
+ * What rounding itself makes of the scale. Weights that had few levels before, as those of a model that was in 4 bits once, do not fall
+ * evenly between the new levels: from the 16 of Q4_1 to the 32 of Q5_1 they grow by 2 %.
+ */
+const roundedScale = (type: string, values: Float32Array, name: string): number => {
+  const written = writtenTypes.find((known) => known === type)
+  if (!written) return 1
+  return difference(values, dequantize(written, toGguf(written, values, name), 'the file', name)).scale
 }
 
 const difference = (due: Float32Array, found: Float32Array) => {

@@ -1,11 +1,11 @@
 /** llama.cpp as the reader of an export, through node-llama-cpp, which is not installed with attune. */
-import { createRequire } from 'node:module'
-import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { resolve } from 'node:path'
 import { badInput } from '../../util/fault.ts'
+import { loadEngine } from './engine.ts'
 import type { ExportReader } from './reader.ts'
 
 /** What is used of node-llama-cpp 3. */
+type Engine = { getLlama(options: object): Promise<Llama> }
 type Llama = {
   loadModel(options: { modelPath: string }): Promise<LlamaModel>
   dispose(): Promise<void>
@@ -25,30 +25,9 @@ type LlamaContext = {
   dispose(): Promise<void>
 }
 
-const name = 'node-llama-cpp'
-
-/** @param from the folder in whose node_modules it is; by default this one, then where attune is installed */
-const load = async (from?: string): Promise<{ getLlama(options: object): Promise<Llama> }> => {
-  const places = from === undefined ? [join(process.cwd(), 'x'), import.meta.url] : [join(resolve(from), 'x')]
-  for (const place of places) {
-    let path: string
-    try {
-      path = createRequire(place).resolve(name)
-    } catch {
-      continue
-    }
-    return import(pathToFileURL(path).href)
-  }
-  throw badInput(
-    'no-package',
-    `needs ${name}, which runs llama.cpp and is not installed with attune: npm install ${name} (with --ignore-scripts it takes the binaries that come with it), or say where it is with --engine DIR`,
-    { flag: '--verify' },
-  )
-}
-
 /** Throws a Fault 'no-package' where node-llama-cpp is missing, and 'gguf' for a file that llama.cpp cannot load. */
 export const openLlamaReader = async (file: string, from?: string): Promise<ExportReader> => {
-  const { getLlama } = await load(from)
+  const { getLlama } = await loadEngine<Engine>('node-llama-cpp', 'runs llama.cpp', from)
   const llama = await getLlama({ gpu: false, build: 'never', logLevel: 'error' })
   try {
     const model = await llama.loadModel({ modelPath: resolve(file) })

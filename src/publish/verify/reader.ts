@@ -1,3 +1,5 @@
+export type Conversation = readonly { role: string; content: string }[]
+
 /** The program that reads an export, as far as an export is compared by it: llama.cpp, or another in its place. */
 export type ExportReader = {
   /** What reports call it. */
@@ -12,6 +14,8 @@ export type ExportReader = {
   stopsAt(id: number): boolean
   /** The chat template that it finds in the file. */
   chatTemplate?: string
+  /** The prompt that it makes of a conversation itself, for the answer to come; without it attune renders the template. */
+  render?(messages: Conversation): string
   /** Log-probabilities of each id but the first, given those before it. */
   logps(ids: readonly number[]): Promise<readonly number[]>
   close(): Promise<void>
