@@ -136,6 +136,24 @@ describe('attune data --split', () => {
     ])
     expect(readdirSync(dir)).not.toContain('part.jsonl')
   })
+
+  it('writes both files as rows of another kind with --to', async () => {
+    writeFileSync(
+      join(dir, 'desk.csv'),
+      `Question,Good,Bad\n${[1, 2, 3, 4].map((i) => `q${i},g${i},b${i}\n`).join('')}`,
+    )
+    const columns = ['--column', 'prompt=Question', 'chosen=Good', 'rejected=Bad', '--chat']
+    const to = ['--to', 'preference', '--split', '0.25', '--output', 'desk.jsonl']
+    const { status, stdout, stderr } = await warm('data', 'desk.csv', ...columns, ...to)
+    expect([status, stderr]).toEqual([0, ''])
+    expect(stdout).toBe(
+      '4 preference rows from 4 records\ndesk.jsonl: 3 rows of 3 prompts\ndesk-held-out.jsonl: 1 row of 1 prompt\n',
+    )
+    const rows = ['desk.jsonl', 'desk-held-out.jsonl'].flatMap((name) =>
+      readFileSync(join(dir, name), 'utf8').trimEnd().split('\n'),
+    )
+    expect(rows.map((row) => JSON.parse(row).chosen[0].content).sort()).toEqual(['g1', 'g2', 'g3', 'g4'])
+  })
 })
 
 describe('attune check', () => {
@@ -219,7 +237,10 @@ describe('a wrong command line exits with 2, one message on stderr and nothing o
     [['data', 'a.csv', '--to', 'kto'], '--to: needs --output FILE.jsonl'],
     [['data', 'a.csv', '--split', '0.2'], '--split: needs --output FILE.jsonl'],
     [['data', 'a.csv', '--split', '2', '--output', 'b.jsonl'], '--split: 2 is too large'],
-    [['data', 'a.csv', '--split', '0.2', '--to', 'kto', '--output', 'b.jsonl'], '--split: writes rows as they are'],
+    [
+      ['data', 'a.csv', '--split', '0.2', '--chat', '--output', 'b.jsonl'],
+      '--split: writes rows as they are; leave --model, --max-length and --chat out, or give --to',
+    ],
     [['data', 'a.csv', '--seed', '1'], '--seed: is of --split'],
     [['data', 'a.csv', '--to', 'kto', '--output', 'b.csv'], '--output: must end in .jsonl'],
     [['runs', 'show', 'nothing'], 'nothing: there is no run of this name'],

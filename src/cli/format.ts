@@ -1,6 +1,7 @@
 /** Numbers, durations, tables and paths as the terminal shows them. */
 import { relative } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
+import { whole } from '../util/format.ts'
 
 /** 0:42, 12:05, 1:02:03 */
 export const duration = (seconds: number): string => {
@@ -61,3 +62,9 @@ export const commandLines = (text: string, columns: number, indent: number): str
   const lines = wrapped(words, columns - ' \\'.length, indent).replaceAll('\n', ' \\\n')
   return ' '.repeat(indent) + lines.replaceAll('\u00a0', ' ')
 }
+
+/** "too-long: 3, empty: 1,000". */
+export const countsText = (counts: Readonly<Record<string, number>>): string =>
+  Object.entries(counts)
+    .map(([why, n]) => `${why}: ${whole(n)}`)
+    .join(', ')

@@ -47,7 +47,12 @@ const STREAM = 0x68656c64
  */
 export const splitFiles = async (
   files: readonly string[],
-  { fraction, seed, ...options }: ReaderOptions & { fraction: number; seed: number },
+  {
+    fraction,
+    seed,
+    name = files.join(', '),
+    ...options
+  }: ReaderOptions & { fraction: number; seed: number; name?: string },
 ): Promise<Split> => {
   const groups = new Map<string, number>()
   const sizes: number[] = []
@@ -55,7 +60,7 @@ export const splitFiles = async (
   for (const file of files)
     for await (const { raw, rows, reader } of scan(file, await openRecords(file, options), options)) {
       if (reader.format()?.gathers)
-        throw badInput('bad-file', 'makes a row of several records; write its rows with --to, and split those', {
+        throw badInput('bad-file', 'makes a row of several records; say with --to what rows to write', {
           file,
         })
       const key = rows.length ? keyOf(rows[0]) : keyOfRecord(raw.value, options.columns)
@@ -66,7 +71,7 @@ export const splitFiles = async (
     }
   if (groups.size < 2)
     throw badInput('empty-data', groups.size ? 'has one prompt alone, which cannot be split' : 'holds no rows', {
-      file: files.join(', '),
+      file: name,
     })
   const drawn = drawGroups(sizes, Math.round(fraction * groupOf.length), seed)
   return { heldOut: groupOf.map((group) => drawn.has(group)), prompts: groups.size, heldOutPrompts: drawn.size }

@@ -1,30 +1,22 @@
-/** `attune data`: what is in files of rows and what each command could do with them; and rows of one kind as another. */
-import { rm } from 'node:fs/promises'
 import { z } from 'zod'
 import { resolveDataset, resolveHubModel } from '../../checkpoint/hub.node.ts'
-import { withAnswerTurns } from '../../data/chatRows.ts'
 import type { Kinds } from '../../data/convert.ts'
 import { delimiterName } from '../../data/csvDialect.ts'
 import { dataFiles } from '../../data/input.node.ts'
-import { anyMark } from '../../data/labelRule.ts'
 import { contentText } from '../../data/messages.ts'
-import { openRows } from '../../data/openRows.node.ts'
-import { lostIn, recordFor, type Target, targetNames, targets } from '../../data/records.ts'
+import { targetNames } from '../../data/records.ts'
 import { isIds, isMessages, type Ranking, type Row, type Text } from '../../data/rows.ts'
-import { sideLines, splitFiles } from '../../data/split.node.ts'
 import { wordsFor } from '../../data/suggest.ts'
-import { type Counts, type FileSurvey, surveyFile } from '../../data/survey.node.ts'
-import { openTogether } from '../../data/together.node.ts'
+import { type FileSurvey, surveyFile } from '../../data/survey.node.ts'
 import { unreadColumns } from '../../data/unread.ts'
 import { count, dataFields, labelFields } from '../../recipes/trainer/fields.ts'
 import { modelOfRun } from '../../runs/find.node.ts'
 import { loadTokenizerFolder, noTokenizer } from '../../text/tokenizer.node.ts'
 import { badInput } from '../../util/fault.ts'
-import { refuseTakenFile, writeNew } from '../../util/files.node.ts'
-import { whole } from '../../util/format.ts'
-import { stringify } from '../../util/written.ts'
-import { type Context, command } from '../command.ts'
-import { columns, wrapped } from '../format.ts'
+import { plural, whole } from '../../util/format.ts'
+import { command } from '../command.ts'
+import { columns, countsText, wrapped } from '../format.ts'
+import { convert, split } from '../rowsWritten.ts'
 
 const schema = z.object({
   files: z
@@ -52,12 +44,11 @@ const schema = z.object({
     .lt(1)
     .optional()
     .describe(
-      'hold out this fraction of the rows: --output train.jsonl writes train.jsonl and train-held-out.jsonl, with rows of the same prompt in the same file',
+      'hold out this fraction of the rows: --output train.jsonl writes train.jsonl and train-held-out.jsonl, with rows of the same prompt in the same file; with --to, of the rows that it writes',
     ),
   seed: z.number().int().nonnegative().optional().describe('with --split: which rows are held out (default: 42)'),
   output: z.string().optional().meta({ value: 'FILE.jsonl' }).describe('with --to or --split: the new file to write'),
 })
-type Options = z.output<typeof schema>
 
 export default command({
   summary:
@@ -139,7 +130,7 @@ const jsonOf = (
 const WIDTH = 96
 
 const surveyText = (found: FileSurvey, maxLength: number, lacksChat: boolean): string => {
-  const kinds = Object.entries(found.kinds).map(([kind, n]) => `${rowsOf(n)} ${kindWords(kind, found.format)}`)
+  const kinds = Object.entries(found.kinds).map(([kind, n]) => `${plural(n, 'row')} ${kindWords(kind, found.format)}`)
   const written = found.dialect ? `; fields are parted by ${delimiterName(found.dialect.delimiter)}` : ''
   const encoding =
     found.dialect && found.dialect.encoding !== 'utf-8' ? ` in ${found.dialect.encoding.toUpperCase()}` : ''
@@ -175,9 +166,6 @@ const words: Readonly<Record<string, string>> = {
 /** Columns, and parts of a row, that are listed: a file of a stranger may have any number. */
 const SHOWN = 30
 
-const counted = (n: number, what: string) => `${whole(n)} ${what}${n === 1 ? '' : 's'}`
-const rowsOf = (n: number) => counted(n, 'row')
-
 const columnTable = ({ columns: all, records }: FileSurvey): string => {
   const entries = Object.entries(all)
   const table = columns([['column', 'filled'], ...entries.slice(0, SHOWN).map(filled(records))], [1])
@@ -200,22 +188,17 @@ const lengthTable = ({ unit, lengths }: FileSurvey): string =>
     [1, 2, 3],
   )
 
-const countsText = (counts: Counts) =>
-  Object.entries(counts)
-    .map(([why, n]) => `${why}: ${whole(n)}`)
-    .join(', ')
-
 const useText = (as: keyof Kinds, { uses, contested }: FileSurvey, needs?: string): string => {
   const { rows, dropped, refused } = uses[as]
   if (refused && as === 'ranking' && contested)
     return wrapped(
-      `not yet: ${counted(contested, 'prompt')} with good and bad answers, which --to preference or --to ranking puts together`,
+      `not yet: ${plural(contested, 'prompt')} with good and bad answers, which --to preference or --to ranking puts together`,
       WIDTH,
       12,
     )
   if (refused) return wrapped(`no: it reads ${wordsFor(as)}`, WIDTH, 12)
   const lost = Object.keys(dropped).length ? `; dropped: ${countsText(dropped)}` : ''
-  return `${rows ? rowsOf(rows) : 'nothing is left'}${lost}${needs && rows ? ` (${needs})` : ''}`
+  return `${rows ? plural(rows, 'row') : 'nothing is left'}${lost}${needs && rows ? ` (${needs})` : ''}`
 }
 
 const chatNote = wrapped(
@@ -230,15 +213,17 @@ const isPlain = (row: Row): boolean => 'prompt' in row && typeof row.prompt === 
 const notes = ({ duplicates, repeatedIds, unread, longer, unit }: FileSurvey, maxLength: number): string[] => [
   ...(duplicates.first
     ? [
-        `${rowsOf(duplicates.records)} the same as an earlier one (row ${duplicates.first.row} as row ${duplicates.first.of})`,
+        `${plural(duplicates.records, 'row')} the same as an earlier one (row ${duplicates.first.row} as row ${duplicates.first.of})`,
       ]
     : []),
-  ...(repeatedIds ? [`${rowsOf(repeatedIds)} with the id of an earlier one, which is no error`] : []),
+  ...(repeatedIds ? [`${plural(repeatedIds, 'row')} with the id of an earlier one, which is no error`] : []),
   ...(unit === 'tokens' && longer
-    ? [`${rowsOf(longer)} longer than ${whole(maxLength)} tokens: training cuts them unless --max-length is higher`]
+    ? [
+        `${plural(longer, 'row')} longer than ${whole(maxLength)} tokens: training cuts them unless --max-length is higher`,
+      ]
     : []),
   ...Object.entries(unread).map(
-    ([column, n]) => `column ${column} is not read (${rowsOf(n)}): ${unreadColumns[column]}`,
+    ([column, n]) => `column ${column} is not read (${plural(n, 'row')}): ${unreadColumns[column]}`,
   ),
 ]
 
@@ -283,113 +268,4 @@ const textParts = (name: string, text: Text): [string, string][] => {
       [contentText(message), message.tool_calls ? JSON.stringify(message.tool_calls) : ''].filter(Boolean).join(' '),
     ])
   return [[name, isIds(text) ? `ids ${text.slice(0, 500).join(' ')}` : text]]
-}
-
-// ---- converting ------------------------------------------------------------------------------------------------------
-
-/** The new file that --output names. @throws Fault without one, and for one that is taken or no file of JSON lines */
-const newFile = async (output: string | undefined, flag: string): Promise<string> => {
-  if (output === undefined) throw badInput('bad-flag', 'needs --output FILE.jsonl', { flag })
-  if (!/\.(jsonl|ndjson)$/i.test(output))
-    throw badInput('bad-flag', 'must end in .jsonl: the rows are written as lines of JSON', { flag: '--output' })
-  await refuseTakenFile(output)
-  return output
-}
-
-const convert = async (
-  { files, column, label, chat, output: given, model, maxLength }: Options,
-  to: Target,
-  { out }: Context,
-) => {
-  if (model !== undefined || maxLength !== undefined)
-    throw badInput('bad-flag', 'needs no model: texts are written as they are; leave --model and --max-length out', {
-      flag: '--to',
-    })
-  const output = await newFile(given, '--to')
-  const options = { columns: column, label, chat, ...(to === 'prompt' && { record: [] }) }
-  const rows =
-    (await openTogether(to, await dataFiles(files, resolveDataset), options)) ??
-    (await openRows(files, { ...options, as: targets[to], resolve: resolveDataset }))
-  const dropped: Counts = { ...rows.dropped }
-  const lost: Counts = {}
-  // A question that has several answers is one prompt
-  const asked = new Set<string>()
-  const isAskedBefore = ({ id: _, ...record }: Record<string, unknown>): boolean => {
-    const key = stringify(record)
-    if (to !== 'prompt' || asked.has(key)) return to === 'prompt'
-    asked.add(key)
-    return false
-  }
-  let written = 0
-  async function* lines() {
-    for (let i = 0; i < rows.length; i++) {
-      const read = await rows.row(i)
-      const row = chat ? withAnswerTurns(read) : read
-      const record = recordFor(to, row, rows.where(i), Object.values(column))
-      for (const name of lostIn(to, row)) lost[name] = (lost[name] ?? 0) + 1
-      const drop = typeof record === 'string' ? record : isAskedBefore(record) ? 'repeated-prompt' : undefined
-      if (drop) dropped[drop] = (dropped[drop] ?? 0) + 1
-      else {
-        written++
-        yield Buffer.from(`${stringify(record)}\n`)
-      }
-    }
-    if (!written) throw badInput('empty-data', `no row is left (${countsText(dropped)})`, { file: files.join(', ') })
-  }
-  try {
-    await writeNew(output, lines())
-  } finally {
-    await rows.close()
-  }
-  if (out.json) return out.jsonLine({ output, to, records: rows.records, rows: written, dropped, lost })
-  const listed = (what: string, counts: Counts) =>
-    Object.keys(counts).length ? `; ${what}: ${countsText(counts)}` : ''
-  const rest = `${listed('dropped', dropped)}${listed('left out, since only preference rows hold it', lost)}`
-  await out.text(`${output}: ${counted(written, `${to} row`)} from ${counted(rows.records, 'record')}${rest}`)
-}
-
-// ---- splitting -------------------------------------------------------------------------------------------------------
-
-const split = async (
-  { files: given, column, label, chat, to, model, maxLength, output, seed = 42 }: Options,
-  fraction: number,
-  { out }: Context,
-) => {
-  if (to !== undefined)
-    throw badInput('bad-flag', 'writes rows as they are; write those of --to into a file, and split that', {
-      flag: '--split',
-    })
-  if (model !== undefined || maxLength !== undefined || chat)
-    throw badInput('bad-flag', 'writes rows as they are; leave --model, --max-length and --chat out', {
-      flag: '--split',
-    })
-  const train = await newFile(output, '--split')
-  const held = train.replace(/\.[^.]+$/, '-held-out$&')
-  await refuseTakenFile(held)
-  const files = await dataFiles(given, resolveDataset)
-  const options = { columns: column, label: label ?? anyMark }
-  const found = await splitFiles(files, { ...options, fraction, seed })
-  await writeNew(train, sideLines(files, found, false, options))
-  await writeNew(held, sideLines(files, found, true, options)).catch(async (error) => {
-    await rm(train, { force: true })
-    throw error
-  })
-  const records = found.heldOut.length
-  const heldRows = found.heldOut.filter(Boolean).length
-  if (out.json)
-    return out.jsonLine({
-      output: train,
-      held_out: held,
-      records,
-      rows: records - heldRows,
-      held_out_rows: heldRows,
-      prompts: found.prompts,
-      held_out_prompts: found.heldOutPrompts,
-      seed,
-    })
-  const sideText = (path: string, rows: number, prompts: number) =>
-    `${path}: ${rowsOf(rows)} of ${counted(prompts, 'prompt')}`
-  await out.text(
-    `${sideText(train, records - heldRows, found.prompts - found.heldOutPrompts)}\n${sideText(held, heldRows, found.heldOutPrompts)}`,
-  )
 }

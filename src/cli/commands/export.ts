@@ -12,7 +12,7 @@ import { dataFields } from '../../recipes/trainer/fields.ts'
 import { badInput } from '../../util/fault.ts'
 import { plural, whole } from '../../util/format.ts'
 import { type Context, command } from '../command.ts'
-import { columns, bytes as fileSize, shortPath } from '../format.ts'
+import { columns, countsText, bytes as fileSize, shortPath } from '../format.ts'
 import { refuseProject, serverFields, serverOf } from '../labelStudioFlags.ts'
 import { modelFlag } from '../modelFlags.ts'
 import type { Output } from '../output.ts'
@@ -230,8 +230,3 @@ const notes = ({ dropped, changed, dataset_info, template }: Noted) => [
 ]
 
 type Counts = Record<string, number>
-
-const countsText = (counts: Counts) =>
-  Object.entries(counts)
-    .map(([why, n]) => `${why}: ${whole(n)}`)
-    .join(', ')

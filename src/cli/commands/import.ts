@@ -10,7 +10,7 @@ import { refuseTakenFile, writeNew } from '../../util/files.node.ts'
 import { percent, plural, whole } from '../../util/format.ts'
 import { stringify } from '../../util/written.ts'
 import { command } from '../command.ts'
-import { columns } from '../format.ts'
+import { columns, countsText } from '../format.ts'
 import { refuseProject, serverFields, serverOf } from '../labelStudioFlags.ts'
 
 const schema = z.object({
@@ -209,11 +209,6 @@ const labelRecords = async (votes: ImportedVotes, { consensus, pairs }: Options)
 function* lines(records: readonly object[]) {
   for (const record of records) yield Buffer.from(`${stringify(record)}\n`)
 }
-
-const countsText = (counts: Counts) =>
-  Object.entries(counts)
-    .map(([why, n]) => `${why}: ${whole(n)}`)
-    .join(', ')
 
 /** At most so many annotators are listed. */
 const shown = 30
