@@ -5,6 +5,7 @@
 import { basename } from 'node:path'
 import { stringify } from 'yaml'
 import { repoOfPath } from '../checkpoint/hubRepo.node.ts'
+import { givenName } from '../recipes/trainer/modelName.ts'
 import type { RunInfo } from '../runs/run.node.ts'
 
 export type CardFacts = {
@@ -50,11 +51,11 @@ export const modelCard = ({ name, kind, info, step, best, metrics, evalMetrics }
     .concat('\n')
 }
 
-const baseOf = ({ config, model_files }: RunInfo): { text: string; repo?: string } => {
+const baseOf = ({ config, places, model_files }: RunInfo): { text: string; repo?: string } => {
   const repo = model_files?.map(({ path }) => repoOfPath(path)).find(Boolean)
   return repo
     ? { text: `[${repo}](https://huggingface.co/${repo})`, repo }
-    : { text: quoted(basename(`${config.model}`)) }
+    : { text: quoted(givenName({ config, places })) }
 }
 
 /** Settings that say where files lie or how fast the run was computed, which are left out. */

@@ -3,13 +3,14 @@
  * a folder of runs, so that it can be moved or copied freely.
  */
 import { readdir, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join, relative, resolve } from 'node:path'
+import { basename, join, relative, resolve } from 'node:path'
 import { badInput, runFailure } from '../util/fault.ts'
 import { nearest } from '../util/nearest.ts'
 import { type Change, changeOf, judgingMetrics } from './change.ts'
 import { addPoints } from './curves.ts'
 import { isRunning } from './lock.node.ts'
 import { type LoggedEvent, logUpTo, readLog } from './log.node.ts'
+import { runFolderOf } from './resultFolder.node.ts'
 import { resultStep } from './resultStep.ts'
 import { eventsFile, type RunInfo, readInfo } from './run.node.ts'
 
@@ -209,9 +210,7 @@ export const modelOfRun = async (
 
 /** Whether the run that made a model or an adapter was trained with `--chat`; undefined for what no run made. */
 export const trainedWithChat = async (name: string): Promise<boolean | undefined> => {
-  const around = dirname(name)
-  const isResult = ['model', 'adapter'].includes(basename(name)) && (await isRun(around))
-  const dir = isResult ? around : await findRun(name)
+  const dir = runFolderOf(name) ?? (await findRun(name))
   return dir === undefined ? undefined : (await readInfo(dir)).config.chat === true
 }
 

@@ -99,6 +99,7 @@ describe('a comparison', () => {
   let whole: unknown
   it('reads names and runs of policies', () => {
     expect(parsePolicy('runs/level1/')).toEqual({ name: 'level1', runs: ['runs/level1/'] })
+    expect(parsePolicy(at('base')).name).toBe('base')
     expect(parsePolicy('l1=runs/a,runs/b')).toEqual({ name: 'l1', runs: ['runs/a', 'runs/b'] })
   })
 
@@ -264,7 +265,11 @@ describe('bad input is refused before anything is written', () => {
       () => ({ policies: [at('blunt'), `b=${at('bold')},${at('base')}`] }),
       /give as many of each/,
     ],
-    ['no model before training', () => ({ sft: undefined }), /--base.*is required: the model before training/],
+    [
+      'no model before training',
+      () => ({ sft: undefined }),
+      /--base.*is required: the model before training.* the name of a run$/,
+    ],
     ['two models before training', () => ({ base: at('blunt') }), /another name of --base/],
     ['nobody who judges', () => ({ reward: undefined, judge: undefined }), /nobody judges/],
     ['two judges of a name', () => ({ judge: [at('words.mjs')] }), /two judges are called words/],

@@ -6,7 +6,7 @@
  * now, and two names for the same weights are refused before anything is computed.
  */
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { z } from 'zod'
 import { isThere, openAdapter } from '../../checkpoint/folder.node.ts'
 import { readState } from '../../checkpoint/state.node.ts'
@@ -19,6 +19,7 @@ import { type ModelFolders, resolveModel } from '../../models/resolve.node.ts'
 import { requireLanguageHead } from '../../models/scored.ts'
 import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
+import { modelName } from '../../recipes/trainer/modelName.ts'
 import { openPolicy, type PolicySettings, restorePolicy } from '../../recipes/trainer/policy.ts'
 import { settingsOf } from '../../recipes/trainer/settingsPaths.ts'
 import { findRun } from '../../runs/find.node.ts'
@@ -71,9 +72,7 @@ export type PolicyRuns = { name: string; runs: PolicyRun[] }
 /** Parses `NAME=RUN,RUN`, `NAME=RUN`, or a run, model or adapter without a name. */
 export const parsePolicy = (text: string): { name: string; runs: string[] } => {
   const [, name, list] = /^([^=/\\]+)=(.+)$/s.exec(text) ?? []
-  return name === undefined
-    ? { name: basename(text.replace(/[/\\]+$/, '')), runs: [text] }
-    : { name, runs: list.split(',').filter(Boolean) }
+  return name === undefined ? { name: modelName(text), runs: [text] } : { name, runs: list.split(',').filter(Boolean) }
 }
 
 /** A hash of any JSON value. */
@@ -81,7 +80,7 @@ export const keyOf = (parts: unknown): string => digestOf(JSON.stringify(parts))
 
 /** Throws Faults for a name that is no model, run or hub id. */
 export const openBase = async (model: string): Promise<ComparedPolicy> =>
-  openFinal(await resolveModel({ model }), basename(model))
+  openFinal(await resolveModel({ model }), modelName(model))
 
 /** @param withCheckpoints the checkpoints that the runs kept, too. Throws Faults as `openBase`. */
 export const openPolicyRuns = async (

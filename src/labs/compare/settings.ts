@@ -12,6 +12,9 @@ import {
 } from '../../recipes/trainer/fields.ts'
 import { badInput } from '../../util/fault.ts'
 
+const baseMeaning =
+  'the model before training, from which rewards and KL are measured: a folder, a hub id or the name of a run'
+
 export const compareSchema = z.object({
   policies: z
     .array(z.string().min(1))
@@ -19,11 +22,7 @@ export const compareSchema = z.object({
     .describe(
       'models, runs or adapters of the model before training; one alone is compared with that model; NAME=RUN names one, NAME=RUN,RUN,... is one way of training with several seeds',
     ),
-  base: text('MODEL')
-    .optional()
-    .describe(
-      'the model before training, from which rewards and KL are measured: a folder, a hub id or the name of a run (required)',
-    ),
+  base: text('MODEL').optional().describe(`${baseMeaning} (required)`),
   sft: text('MODEL').optional().describe('another name of --base'),
   data: texts('FILE').describe('held-out prompts; repeatable'),
   reward: texts('SPEC')
@@ -74,8 +73,7 @@ export type CompareSettings = z.output<typeof compareSchema>
 /** The model before training, by either of its names. @throws Fault bad-flag without one, or with two */
 export const baseOf = ({ base, sft }: Pick<CompareSettings, 'base' | 'sft'>): string => {
   const model = base ?? sft
-  if (model === undefined)
-    throw badInput('bad-flag', `is required: ${compareSchema.shape.base.description}`, { flag: '--base' })
+  if (model === undefined) throw badInput('bad-flag', `is required: ${baseMeaning}`, { flag: '--base' })
   if (base !== undefined && sft !== undefined && base !== sft)
     throw badInput('bad-flag', 'is another name of --base, and both are given', { flag: '--sft' })
   return model

@@ -1,33 +1,51 @@
 /** What a run calls the model that it began from: a short name, and the run or the adapter that trained it before. */
+import { existsSync } from 'node:fs'
+import { basename, resolve } from 'node:path'
+import { runFolderOf } from '../../runs/resultFolder.node.ts'
+import type { RunInfo } from '../../runs/run.node.ts'
 
-const separator = /[\\/]/
-const partsOf = (path: unknown): string[] => String(path).split(separator).filter(Boolean)
+/** The settings of a run, and where their paths lead. */
+export type RunPaths = Pick<RunInfo, 'config' | 'places'>
 
-const result = /[\\/](?:model|adapter)[\\/]?$/
-
-/** The folder of the run that made a model or an adapter, which lies in its `model/` or `adapter/`; undefined for others. */
-export const runFolderOf = (path: string): string | undefined =>
-  result.test(path) ? path.replace(result, '') || undefined : undefined
-
-const runOf = (path: unknown): string | undefined => {
-  const folder = runFolderOf(String(path))
-  return folder === undefined ? undefined : partsOf(folder).at(-1)
+/** The path of a setting as it was typed, and the absolute one where run.json has it; undefined without the setting. */
+export const pathOf = (
+  { config, places = {} }: RunPaths,
+  key: 'model' | 'adapter',
+): [path: string, place?: string] | undefined => {
+  const [typed, place] = [config[key], places[key]]
+  if (typed === undefined) return undefined
+  return typeof place === 'string' ? [String(typed), place] : [String(typed)]
 }
 
-/** The hub's name, that of the run that made it, or the folder's own. */
-export const modelName = (model: unknown): string => {
-  if (model === undefined) return 'a model'
-  const run = runOf(model)
+const runOf = (path: string, place?: string): string | undefined => {
+  const folder = runFolderOf(path, place)
+  return folder === undefined ? undefined : basename(resolve(folder))
+}
+
+const hubId = /^\w[^\\/]*[\\/][^\\/]+$/
+
+/** The hub's name, that of the run that made it, or the folder's own. @param place as of `runFolderOf` */
+export const modelName = (path: string, place = path): string => {
+  const run = runOf(path, place)
   if (run !== undefined) return run
-  const parts = partsOf(model)
-  const isHub = parts.length === 2 && !separator.test(String(model).slice(0, 1))
-  return isHub ? parts.join('/') : (parts.at(-1) ?? String(model))
+  return hubId.test(path) && place === path && !existsSync(path) ? path : basename(path) || path
 }
+
+const nameOf = (path: ReturnType<typeof pathOf>): string => (path ? modelName(...path) : 'a model')
+
+/** The name of the model that a run was given. */
+export const givenName = (run: RunPaths): string => nameOf(pathOf(run, 'model'))
+
+/** The name of what a run trained further: its adapter, else its model. */
+export const startName = (run: RunPaths): string => nameOf(pathOf(run, 'adapter') ?? pathOf(run, 'model'))
 
 /** With what was trained before: 'small', 'small, as the run sft left it,', 'small with the adapter tone'. */
-export const beganFrom = ({ model, adapter }: Readonly<Record<string, unknown>>): string => {
-  const name = modelName(model)
-  if (adapter === undefined) return runOf(model) === undefined ? name : `the model of the run ${name}`
-  const run = runOf(adapter)
-  return run === undefined ? `${name} with the adapter ${modelName(adapter)}` : `${name}, as the run ${run} left it,`
+export const beganFrom = (run: RunPaths): string => {
+  const [model, adapter] = [pathOf(run, 'model'), pathOf(run, 'adapter')]
+  const name = nameOf(model)
+  if (!adapter) return model && runOf(...model) !== undefined ? `the model of the run ${name}` : name
+  const before = runOf(...adapter)
+  return before === undefined
+    ? `${name} with the adapter ${modelName(...adapter)}`
+    : `${name}, as the run ${before} left it,`
 }

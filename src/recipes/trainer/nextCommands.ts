@@ -1,7 +1,8 @@
 /** What to type after a run, by what it made. */
 import { relative } from 'node:path'
+import { runFolderOf } from '../../runs/resultFolder.node.ts'
 import { listed, shellWord } from '../../util/format.ts'
-import { runFolderOf } from './modelName.ts'
+import { pathOf, type RunPaths } from './modelName.ts'
 
 export type Ended = {
   method: string
@@ -10,9 +11,7 @@ export type Ended = {
   interrupted: boolean
   /** The tokenizer of the model has a chat template. */
   chats: boolean
-  /** The settings of the run. */
-  config: Readonly<Record<string, unknown>>
-}
+} & RunPaths
 
 /**
  * What stands for a file or a judge that attune does not know, in capitals as in the help of a command. A name that could be
@@ -63,11 +62,11 @@ const textsOf = (value: unknown): string[] =>
   [value].flat().flatMap((each) => (typeof each === 'string' ? [shellWord(each)] : []))
 
 /** The run that the model before the training came from, else its adapter or the model itself. */
-const startOf = ({ model, adapter }: Ended['config']): string | undefined => {
-  const path = adapter ?? model
-  if (typeof path !== 'string') return undefined
-  const folder = runFolderOf(path)
-  return shellWord(folder === undefined ? path : shorter(folder))
+const startOf = (run: RunPaths): string | undefined => {
+  const path = pathOf(run, 'adapter') ?? pathOf(run, 'model')
+  if (!path) return undefined
+  const folder = runFolderOf(...path)
+  return shellWord(folder === undefined ? path[0] : shorter(folder))
 }
 
 /** From here, where that is shorter. */
@@ -77,8 +76,8 @@ const shorter = (path: string): string => {
 }
 
 /** With the model before the training, on the held-out file; by the rewards of the run where it has some, and by a judge that it was not trained on. */
-const comparison = ({ folder, config }: Ended): string[] => {
-  const before = startOf(config)
+const comparison = ({ folder, config, places }: Ended): string[] => {
+  const before = startOf({ config, places })
   const held = textsOf(config.evalData)
   if (before === undefined || !held.length) return []
   const rewards = textsOf(config.reward)
@@ -88,14 +87,14 @@ const comparison = ({ folder, config }: Ended): string[] => {
 }
 
 /** What usually follows: preferences or rewards after demonstrations, a policy after a reward model. */
-const furtherTraining = ({ method, folder, config }: Ended): string[] => {
+const furtherTraining = ({ method, folder, config, places }: Ended): string[] => {
   const chat = config.chat === true ? ' --chat' : ''
   if (method === 'sft')
     return [
       `attune dpo --model ${folder} --data ${unknown.pairs}${chat}`,
       `attune grpo --model ${folder} --data ${unknown.prompts} --reward ${unknown.reward}${chat}`,
     ]
-  const before = startOf(config)
+  const before = startOf({ config, places })
   return method === 'reward' && before !== undefined
     ? [`attune grpo --model ${before} --data ${unknown.prompts} --reward ${folder}${chat} --kl-budget 10`]
     : []

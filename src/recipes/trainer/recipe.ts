@@ -21,7 +21,7 @@ import type { Method } from '../methods.ts'
 import { type WithLearningRate, withLearningRate } from './defaultLearningRate.ts'
 import { defaultsOf } from './defaults.ts'
 import { type FoundRateEvent, requireRangeTest } from './findLearningRate.ts'
-import { modelName } from './modelName.ts'
+import { givenName } from './modelName.ts'
 import type { CustomLoss } from './objectives.ts'
 import { makeRunDiagnostics, noDiagnostics } from './runDiagnostics.ts'
 import { writeRunPage } from './runPage.ts'
@@ -130,7 +130,7 @@ export const recipe = <S extends z.ZodObject>(
     const run = await openRun(output, { method: name, config, resume, command, changeable, places, defaults })
     const { own, close } = makeResources()
     own(run)
-    const of = modelName(config.model)
+    const of = givenName({ config, places })
     const speeds: (ComputeEvent | WarningEvent)[] = []
     const loading: Loading = {
       sharing,

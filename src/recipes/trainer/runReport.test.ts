@@ -1,7 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { LoggedEvent } from '../../runs/log.node.ts'
 import type { RunInfo } from '../../runs/run.node.ts'
 import { hasChatTemplate } from './runPage.ts'
@@ -34,6 +34,14 @@ const run: RunFacts = {
 const page = (facts: Partial<RunFacts> = {}) => runReport({ ...run, ...facts })
 
 describe('the page of a run', () => {
+  let root: string
+  beforeAll(async () => {
+    root = await mkdtemp(join(tmpdir(), 'attune-began-'))
+    for (const folder of ['sft2', 'small/model']) await mkdir(join(root, folder), { recursive: true })
+    await writeFile(join(root, 'sft2', 'run.json'), '{}')
+  })
+  afterAll(() => rm(root, { recursive: true }))
+
   it('says what changed, of which model, and which settings are not the defaults', () => {
     const text = page()
     expect(text).toContain('<h1>dpo: training loss 0.7000 → 0.4000</h1>')
@@ -47,12 +55,33 @@ describe('the page of a run', () => {
 
   it('names the run or the adapter that it began from', () => {
     const from = (config: object) => page({ info: { ...info, config: { ...info.config, ...config } } })
-    expect(from({ adapter: '/home/somebody/runs/sft2/adapter' })).toContain(
+    expect(from({ adapter: join(root, 'sft2/adapter') })).toContain(
       '<p class="lead">small, as the run sft2 left it, after 3 steps',
     )
     expect(from({ adapter: 'adapters/tone' })).toContain('small with the adapter adapters/tone after 3 steps')
-    expect(from({ model: 'runs/sft2/model' })).toContain('<p class="lead">The model of the run sft2 after 3 steps')
+    expect(from({ model: join(root, 'sft2/model') })).toContain(
+      '<p class="lead">The model of the run sft2 after 3 steps',
+    )
     expect(from({ model: 'HuggingFaceTB/SmolLM2' })).toContain('<p class="lead">HuggingFaceTB/SmolLM2 after 3 steps')
+  })
+
+  it('takes no folder for that of a run, whose run.json is not there', () => {
+    const model = join(root, 'small/model')
+    const text = page({ info: { ...info, config: { ...info.config, model, evalData: ['held.jsonl'] } } })
+    expect(text).toContain('<p class="lead">model after 3 steps')
+    expect(text).toContain(`attune compare runs/a --base ${model} --data held.jsonl`)
+  })
+
+  it('finds the run that it began from, read in another folder', () => {
+    const moved = { config: { ...info.config, model: 'sft2/model' }, places: { model: join(root, 'sft2/model') } }
+    expect(page({ info: { ...info, ...moved } })).toContain('<p class="lead">The model of the run sft2 after')
+  })
+
+  it('says once what the run and its method are both called', () => {
+    expect(page()).toContain('<p class="kicker">attune dpo · a</p>')
+    const text = page({ name: 'dpo' })
+    expect(text).toContain('<title>attune dpo</title>')
+    expect(text).toContain('<p class="kicker">attune dpo</p>')
   })
 
   it('says of how many held-out rows an accuracy is, and how surely it is known', () => {
@@ -73,9 +102,9 @@ describe('the page of a run', () => {
   })
 
   it('offers a comparison on held-out rows, and what follows a training on demonstrations', () => {
-    const config = { ...info.config, adapter: 'runs/sft2/adapter', evalData: ['held out.jsonl'] }
+    const config = { ...info.config, adapter: join(root, 'sft2/adapter'), evalData: ['held out.jsonl'] }
     expect(page({ info: { ...info, config } })).toContain(
-      'attune compare runs/a --base runs/sft2 --data &#39;held out.jsonl&#39; --judge JUDGE',
+      `attune compare runs/a --base ${join(root, 'sft2')} --data &#39;held out.jsonl&#39; --judge JUDGE`,
     )
     expect(page({ info: { ...info, config: { ...config, reward: ['rewards.ts'] } } })).toContain(
       '--reward rewards.ts --judge JUDGE',

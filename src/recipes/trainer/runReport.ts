@@ -31,7 +31,7 @@ export type RunFacts = Pick<RunSummary, 'name' | 'info' | 'steps' | 'totalSteps'
 /** @returns the page */
 export const runReport = (run: RunFacts): string =>
   page({
-    title: `attune ${run.info.method}: ${run.name}`,
+    title: `attune ${[run.info.method, ...nameBeside(run)].join(': ')}`,
     body: [
       header(run),
       warnings(run),
@@ -46,6 +46,9 @@ export const runReport = (run: RunFacts): string =>
     ].filter((part) => part !== undefined),
   })
 
+/** The name of the run, where it is not that of the method. */
+const nameBeside = ({ info, name }: RunFacts): string[] => (name === info.method ? [] : [name])
+
 const states: Readonly<Record<string, string>> = {
   done: 'done',
   interrupted: 'stopped before its end; it can be resumed',
@@ -57,7 +60,7 @@ const states: Readonly<Record<string, string>> = {
 }
 
 const header = (run: RunFacts): Html => {
-  const { info, name, state, steps, totalSteps } = run
+  const { info, state, steps, totalSteps } = run
   const rows = info.rows === undefined ? '' : ` on ${plural(Number(info.rows), 'row')}`
   const held = info.eval_rows === undefined ? '' : `, with ${whole(Number(info.eval_rows))} held out`
   const end = endOf(run)
@@ -69,9 +72,9 @@ const header = (run: RunFacts): Html => {
     bestMetric: info.config.bestMetric,
   })
   return html`<header>
-<p class="kicker">attune ${info.objective ? `${info.method}, ${info.objective}` : info.method} · ${name}</p>
+<p class="kicker">attune ${[info.objective ? `${info.method}, ${info.objective}` : info.method, ...nameBeside(run)].join(' · ')}</p>
 <h1>${headline?.text ?? 'No step was made yet'}</h1>
-<p class="lead">${capital(beganFrom(info.config))} after ${ofSteps}${rows}${held}: ${trained(run)}.
+<p class="lead">${capital(beganFrom(info))} after ${ofSteps}${rows}${held}: ${trained(run)}.
 The run is ${states[state] ?? state}.${bestStep(run)}${headline?.note ? ` ${headline.note}` : ''}</p>
 </header>`
 }
@@ -233,7 +236,14 @@ ${rest.length ? html`<details><summary>Further metrics</summary>${metricTable(re
 const next = ({ info, state, result, chats }: RunFacts): Html => {
   const folder = shellWord(String(info.config.output ?? '.'))
   const interrupted = !result || state === 'interrupted' || state === 'broken off'
-  const commands = nextCommands({ method: info.method, folder, interrupted, chats, config: info.config })
+  const commands = nextCommands({
+    method: info.method,
+    folder,
+    interrupted,
+    chats,
+    config: info.config,
+    places: info.places,
+  })
   const placeholders = placeholdersText(commands)
   return html`<section>
 <h2>What to type next</h2>

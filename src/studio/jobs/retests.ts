@@ -9,7 +9,7 @@ import { openRows } from '../../data/openRows.node.ts'
 import type { Text } from '../../data/rows.ts'
 import type { JudgedPair } from '../../feedback/winRate/judgements.ts'
 import { winRates } from '../../feedback/winRate/winRates.ts'
-import { modelName } from '../../recipes/trainer/modelName.ts'
+import { startName } from '../../recipes/trainer/modelName.ts'
 import { requireRun } from '../../runs/find.node.ts'
 import { readInfo } from '../../runs/run.node.ts'
 import { wilson } from '../../statistics/intervals.ts'
@@ -98,7 +98,7 @@ export const openRetests = async (root: string, labels: Labels, jobs: Jobs): Pro
       ),
     get: shown,
     async add({ run, prompts, sampling, source }) {
-      const { dir, base, config, method, held } = await trainedRun(root, run)
+      const { dir, base, config, places, method, held } = await trainedRun(root, run)
       const asked = await promptsOf(root, held, prompts, config.chat === true)
       const data = await writeRows(
         root,
@@ -108,7 +108,7 @@ export const openRetests = async (root: string, labels: Labels, jobs: Jobs): Pro
       const id = Math.max(0, ...retests.keys()) + 1
       const record: Stored = {
         run,
-        base: modelName(config.adapter ?? config.model),
+        base: startName({ config, places }),
         jobs: [],
         created: new Date().toISOString(),
         alike: 0,
@@ -205,7 +205,7 @@ const trainedRun = async (root: string, run: string) => {
       'no-held-out',
       `${run} was trained without held-out rows (--eval-data), so there are no prompts to test it on`,
     )
-  return { dir, method, config, held, base: { model: place('model')!, adapter: place('adapter') } }
+  return { dir, method, config, places, held, base: { model: place('model')!, adapter: place('adapter') } }
 }
 
 /** Different prompts of files of rows, in their order. */

@@ -46,7 +46,12 @@ export const pageOf = async (root: string, { dir, info, log, row, foreign }: Ope
     next: foreign
       ? []
       : nextCommands({
-          ...{ method: info.method, folder: shellWord(shownFolder(root, dir)), config: info.config },
+          ...{
+            method: info.method,
+            folder: shellWord(shownFolder(root, dir)),
+            config: info.config,
+            places: info.places,
+          },
           ...{ interrupted: !hasEnded || !result, chats: await hasChatTemplate(info) },
         }),
     damaged: log.damaged,

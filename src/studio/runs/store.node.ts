@@ -1,7 +1,7 @@
 /** The runs of the studio's folder, read when they are asked for: each has its log in memory until others need the room. */
 import { realpath, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
-import { modelName } from '../../recipes/trainer/modelName.ts'
+import { startName } from '../../recipes/trainer/modelName.ts'
 import { type ForeignRun, foreignRunsBelow } from '../../runs/foreign.node.ts'
 import { isRunning } from '../../runs/lock.node.ts'
 import { type RunInfo, readInfo } from '../../runs/run.node.ts'
@@ -190,7 +190,7 @@ const readRun = async (entry: Entry, failure: string | undefined): Promise<OpenR
   const [state, reason] = stateOf(running, end, failure)
   const steps = log.steps.column('step')?.at(-1) ?? 0
   const row: RunRow = {
-    ...{ name, kind: 'attune', method: info.method, model: modelName(info.config.adapter ?? info.config.model) },
+    ...{ name, kind: 'attune', method: info.method, model: startName(info) },
     ...{ state, ...(reason !== undefined && { reason }), steps, tags, created: info.created },
     totalSteps: typeof info.total_steps === 'number' ? info.total_steps : steps,
     alive: new Date(log.changed || Date.parse(info.created) || 0).toISOString(),
