@@ -1,3 +1,4 @@
+/** `attune data`: what is in files of rows and what each command could do with them; and rows of one kind as another. */
 import { z } from 'zod'
 import { resolveDataset, resolveHubModel } from '../../checkpoint/hub.node.ts'
 import type { Kinds } from '../../data/convert.ts'

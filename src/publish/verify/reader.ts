@@ -1,3 +1,4 @@
+/** What an export is compared by: a program that reads it. */
 export type Conversation = readonly { role: string; content: string }[]
 
 /** The program that reads an export, as far as an export is compared by it: llama.cpp, or another in its place. */
