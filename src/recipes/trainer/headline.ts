@@ -2,7 +2,7 @@
 import { type Change, changeOf } from '../../runs/change.ts'
 import type { Curves } from '../../runs/curves.ts'
 import { wilson } from '../../statistics/intervals.ts'
-import { percent, plural, whole } from '../../util/format.ts'
+import { formatNumber, percent, plural, whole } from '../../util/format.ts'
 import { labelOf, shownValue } from './runCharts.ts'
 
 /** loss 2.300 → 1.900 */
@@ -17,9 +17,17 @@ const prefix = ({ heldOut, steps }: Change) => (heldOut ? 'held-out ' : steps ? 
 /** held-out loss */
 export const nameText = (change: Change): string => `${prefix(change)}${labelOf(change.metric).toLowerCase()}`
 
+/** Whether the interval of a change has no change in it, in few words. */
+const certainty = ({ low, high, rows }: NonNullable<Change['difference']>): string =>
+  low > 0 || high < 0
+    ? `a change of ${signed(low)} to ${signed(high)} at 95 % confidence`
+    : `${plural(rows, 'prompt')}: too few to tell`
+
+const signed = (value: number) => `${value < 0 ? '−' : '+'}${formatNumber(Math.abs(value))}`
+
 /** held-out loss 2.300 → 1.900; training loss 2.300 → 1.900 (means of the first and last 5 steps) */
 export const changeText = (change: Change): string => {
-  const { heldOut, from, steps } = change
+  const { difference, heldOut, from, steps } = change
   const how =
     steps && from
       ? steps > 1
@@ -28,11 +36,12 @@ export const changeText = (change: Change): string => {
       : heldOut && from && from.step > 0
         ? ` (first measured after step ${whole(from.step)})`
         : ''
-  return `${prefix(change)}${arrow(change)}${how}`.replaceAll('\u00a0', ' ')
+  const sure = difference ? ` (${certainty(difference)})` : ''
+  return `${prefix(change)}${arrow(change)}${how}${sure}`.replaceAll('\u00a0', ' ')
 }
 
 /** held-out loss 1.900 */
-export const reachedText = ({ from: _, ...change }: Change): string =>
+export const reachedText = ({ from: _, difference: __, ...change }: Change): string =>
   `${prefix(change)}${arrow(change)}`.replaceAll('\u00a0', ' ')
 
 /**
@@ -44,11 +53,12 @@ export const headlineText = (
   method: string,
   { accuracy, heldRows }: { accuracy?: number; heldRows?: number } = {},
 ): { text: string; note?: string } => {
-  const { heldOut, steps } = change
+  const { difference, heldOut, steps } = change
   const rows = heldRows === undefined ? 'held-out rows' : plural(heldRows, 'held-out row')
-  const text = heldOut ? `${arrow(change)} on ${rows}` : `${steps ? 'training ' : ''}${arrow(change)}`
+  const unsure = difference && difference.low <= 0 && difference.high >= 0 ? ', too few to tell' : ''
+  const text = heldOut ? `${arrow(change)} on ${rows}${unsure}` : `${steps ? 'training ' : ''}${arrow(change)}`
   const interval = accuracy === undefined || !heldRows ? undefined : accuracyNote(accuracy, heldRows)
-  const notes = [measuredNote(change), interval].filter((note) => note !== undefined)
+  const notes = [measuredNote(change), differenceNote(change), interval].filter((note) => note !== undefined)
   return { text: `${method}: ${text}`, ...(notes.length && { note: notes.join(' ') }) }
 }
 
@@ -67,6 +77,17 @@ const measuredNote = ({ heldOut, from, steps = 0 }: Change): string | undefined 
   if (heldOut && from && from.step > 0) return `The first evaluation was after step ${whole(from.step)}.`
   if (steps > 1) return `No rows were held out: the numbers are means of the first and last ${steps} steps.`
   return steps ? 'No rows were held out: the numbers are of single steps.' : undefined
+}
+
+/** Each held-out prompt is answered once in an evaluation. */
+const differenceNote = ({ difference, metric }: Change): string | undefined => {
+  if (!difference) return undefined
+  const { low, high, rows } = difference
+  const prompts = `${plural(rows, 'held-out prompt')} with one answer each`
+  const known = `The change of the ${labelOf(metric).toLowerCase()} is known to lie between ${signed(low)} and ${signed(high)} (95 % confidence)`
+  return low > 0 || high < 0
+    ? `${known}, by ${prompts}.`
+    : `${known}: ${prompts} are too few to tell whether it changed.`
 }
 
 /** Of a result: the share of held-out pairs in order. Of pairs each row has one at least. */
