@@ -31,14 +31,13 @@ describe('what a run changed', () => {
     })
   })
 
-  it('of a reward has an interval where the spread of the rows is known', () => {
+  it('of a reward has a standard error where the spread of the rows is known', () => {
     const rewarded = (to: number, more = {}) => [
       evaluation(0, { eval_reward: 0.25, eval_reward_std: 0.5 }),
       evaluation(4, { eval_reward: to, eval_reward_std: 0.5, ...more }),
     ]
-    // t(0.975, 24) = 2.064, and 0.5 * sqrt(2 / 25) = 0.1414
-    const few = of(rewarded(0.5), { heldRows: 25 })?.difference
-    expect(few).toEqual({ low: expect.closeTo(0.25 - 0.2919, 3), high: expect.closeTo(0.25 + 0.2919, 3), rows: 25 })
+    const error = expect.closeTo(0.5 * Math.sqrt(2 / 25), 12)
+    expect(of(rewarded(0.5), { heldRows: 25 })?.difference).toEqual({ error, rows: 25 })
     expect(of(rewarded(0.5, { 'eval_rewards/failed': 9 }), { heldRows: 25 })?.difference?.rows).toBe(16)
     expect(of(rewarded(0.5))?.difference).toBeUndefined()
     expect(of(rewarded(0.5), { heldRows: 1 })?.difference).toBeUndefined()

@@ -2,7 +2,6 @@
  * What a run changed: the metric that it is judged by, before and after. It is measured on held-out rows where there are some,
  * else over the first and the last steps, because a single step's rows may be easy or hard ones.
  */
-import { studentTQuantile } from '../statistics/quantiles.ts'
 import type { Curves } from './curves.ts'
 
 export type Measured = { step: number; value: number }
@@ -18,8 +17,8 @@ export type Change = {
   to: Measured
   /** Where training steps were measured: of how many of them each end is the mean. */
   steps?: number
-  /** Of a mean reward, where the log has its spread: the interval of 95 % of `to` less `from`, and over how many rows. */
-  difference?: { low: number; high: number; rows: number }
+  /** Of a mean reward, where the log has its spread: the standard error of `to` less `from`, and over how many rows. */
+  difference?: { error: number; rows: number }
 }
 
 type Facts = {
@@ -74,7 +73,7 @@ const evaluated = (curves: Curves, { bestMetric, heldRows, through }: Facts): Ch
 
 /**
  * Of the means of two evaluations by the spread of each. The log has no rows' own rewards, so they are taken for independent:
- * the same rows are mostly alike in both, and by pairs of them the interval would be narrower.
+ * the same rows are mostly alike in both, and by pairs of them the error would be smaller.
  */
 const rewardDifference = (curves: Curves, from: Measured, to: Measured, heldRows: unknown): Change['difference'] => {
   const at = (name: string, step: number) => curves.get(`eval_${name}`)?.findLast(([other]) => other === step)?.[1]
@@ -85,10 +84,8 @@ const rewardDifference = (curves: Curves, from: Measured, to: Measured, heldRows
   })
   const rows = Math.min(...ends.map((end) => end.rows))
   const error = Math.hypot(...ends.map((end) => end.error))
-  if (!(rows > 1) || Number.isNaN(error)) return undefined
-  const value = to.value - from.value
-  const half = studentTQuantile(0.975, rows - 1) * error
-  return { low: value - half, high: value + half, rows }
+  if (!(rows > 1) || !Number.isFinite(error)) return undefined
+  return { error, rows }
 }
 
 /** Of one training: later iterations learn other rows, whose losses cannot be compared with the first. */

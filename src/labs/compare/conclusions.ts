@@ -7,6 +7,7 @@
  */
 import type { Interval } from '../../statistics/intervals.ts'
 import { listed, percent, plural } from '../../util/format.ts'
+import { cutText } from './cutOff.ts'
 import type { CompareFindings, JudgeInfo, PairFindings } from './findings.ts'
 import { headlineOf } from './headline.ts'
 import {
@@ -112,30 +113,6 @@ const movedText = ({ policies, sft }: CompareFindings): string[] =>
   policies.flatMap(({ name, kl }) =>
     kl ? [`${name} has moved ${intervalText(kl.k1)} nats of KL per answer from ${sft}.`] : [],
   )
-
-/** So much larger a share of answers that were cut off is worth a sentence. */
-const cutGap = 0.2
-
-/** Models that were cut off much more often than the one that was least often. */
-const cutText = ({ policies, sft }: CompareFindings, maxNewTokens: number): string[] => {
-  const least = policies.reduce((a, b) => (b.cut < a.cut ? b : a))
-  // 53 % and 33 % are 20 points apart, whatever is lost in binary fractions
-  const often = policies.filter(({ cut }) => cut - least.cut > cutGap - 1e-9)
-  if (!often.length) return []
-  const base = policies.find(({ name }) => name === sft)
-  const isUnlearnt = base !== undefined && often.every(({ cut }) => cut - base.cut > cutGap - 1e-9)
-  const shares = listed(
-    often.map(({ name, cut }, i) =>
-      i === 0
-        ? `${name}'s answers were cut off at ${plural(maxNewTokens, 'token')} in ${percent(cut)} of cases`
-        : `${name}'s in ${percent(cut)}`,
-    ),
-  )
-  const who = often.length > 1 ? 'they have' : 'it has'
-  return [
-    `${shares}, ${least.name}'s in ${percent(least.cut)}: raise --max-new-tokens, or ${who} ${isUnlearnt ? 'unlearnt' : 'not learnt'} to stop.`,
-  ]
-}
 
 /** @param pair findings of one pair of policies, one for each judge */
 export const pairVerdict = (pair: readonly PairFindings[], judges: readonly JudgeInfo[]): string => {

@@ -2,6 +2,7 @@
 import { type Change, changeOf } from '../../runs/change.ts'
 import type { Curves } from '../../runs/curves.ts'
 import { wilson } from '../../statistics/intervals.ts'
+import { studentTQuantile } from '../../statistics/quantiles.ts'
 import { formatNumber, percent, plural, whole } from '../../util/format.ts'
 import { labelOf, shownValue } from './runCharts.ts'
 
@@ -17,9 +18,18 @@ const prefix = ({ heldOut, steps }: Change) => (heldOut ? 'held-out ' : steps ? 
 /** held-out loss */
 export const nameText = (change: Change): string => `${prefix(change)}${labelOf(change.metric).toLowerCase()}`
 
-/** Whether the interval of a change has no change in it, in few words. */
-const certainty = ({ low, high, rows }: NonNullable<Change['difference']>): string =>
-  low > 0 || high < 0
+/** The interval of 95 % of a change by Student's t, and whether no change lies outside it; undefined where its error is not known. */
+const intervalOf = ({ difference, from, to }: Change) => {
+  if (!difference || !from) return undefined
+  const { error, rows } = difference
+  const half = studentTQuantile(0.975, rows - 1) * error
+  const value = to.value - from.value
+  return { low: value - half, high: value + half, rows, isSure: Math.abs(value) > half }
+}
+
+/** The same in few words. */
+const certainty = ({ low, high, rows, isSure }: NonNullable<ReturnType<typeof intervalOf>>): string =>
+  isSure
     ? `a change of ${signed(low)} to ${signed(high)} at 95 % confidence`
     : `${plural(rows, 'prompt')}: too few to tell`
 
@@ -27,7 +37,8 @@ const signed = (value: number) => `${value < 0 ? '−' : '+'}${formatNumber(Math
 
 /** held-out loss 2.300 → 1.900; training loss 2.300 → 1.900 (means of the first and last 5 steps) */
 export const changeText = (change: Change): string => {
-  const { difference, heldOut, from, steps } = change
+  const { heldOut, from, steps } = change
+  const interval = intervalOf(change)
   const how =
     steps && from
       ? steps > 1
@@ -36,12 +47,12 @@ export const changeText = (change: Change): string => {
       : heldOut && from && from.step > 0
         ? ` (first measured after step ${whole(from.step)})`
         : ''
-  const sure = difference ? ` (${certainty(difference)})` : ''
+  const sure = interval ? ` (${certainty(interval)})` : ''
   return `${prefix(change)}${arrow(change)}${how}${sure}`.replaceAll('\u00a0', ' ')
 }
 
 /** held-out loss 1.900 */
-export const reachedText = ({ from: _, difference: __, ...change }: Change): string =>
+export const reachedText = ({ from: _, ...change }: Change): string =>
   `${prefix(change)}${arrow(change)}`.replaceAll('\u00a0', ' ')
 
 /**
@@ -53,9 +64,9 @@ export const headlineText = (
   method: string,
   { accuracy, heldRows }: { accuracy?: number; heldRows?: number } = {},
 ): { text: string; note?: string } => {
-  const { difference, heldOut, steps } = change
+  const { heldOut, steps } = change
   const rows = heldRows === undefined ? 'held-out rows' : plural(heldRows, 'held-out row')
-  const unsure = difference && difference.low <= 0 && difference.high >= 0 ? ', too few to tell' : ''
+  const unsure = intervalOf(change)?.isSure === false ? ', too few to tell' : ''
   const text = heldOut ? `${arrow(change)} on ${rows}${unsure}` : `${steps ? 'training ' : ''}${arrow(change)}`
   const interval = accuracy === undefined || !heldRows ? undefined : accuracyNote(accuracy, heldRows)
   const notes = [measuredNote(change), differenceNote(change), interval].filter((note) => note !== undefined)
@@ -80,14 +91,13 @@ const measuredNote = ({ heldOut, from, steps = 0 }: Change): string | undefined 
 }
 
 /** Each held-out prompt is answered once in an evaluation. */
-const differenceNote = ({ difference, metric }: Change): string | undefined => {
-  if (!difference) return undefined
-  const { low, high, rows } = difference
+const differenceNote = (change: Change): string | undefined => {
+  const interval = intervalOf(change)
+  if (!interval) return undefined
+  const { low, high, rows, isSure } = interval
   const prompts = `${plural(rows, 'held-out prompt')} with one answer each`
-  const known = `The change of the ${labelOf(metric).toLowerCase()} is known to lie between ${signed(low)} and ${signed(high)} (95 % confidence)`
-  return low > 0 || high < 0
-    ? `${known}, by ${prompts}.`
-    : `${known}: ${prompts} are too few to tell whether it changed.`
+  const known = `The change of the ${labelOf(change.metric).toLowerCase()} is known to lie between ${signed(low)} and ${signed(high)} (95 % confidence)`
+  return isSure ? `${known}, by ${prompts}.` : `${known}: ${prompts} are too few to tell whether it changed.`
 }
 
 /** Of a result: the share of held-out pairs in order. Of pairs each row has one at least. */

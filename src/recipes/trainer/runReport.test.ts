@@ -96,11 +96,12 @@ describe('the page of a run', () => {
     expect(told(1.4375)).toContain('1.438 on 12 held-out rows</h1>')
     expect(told(1.4375)).toContain('between +0.5507 and +1.449 (95 % confidence), by 12 held-out prompts')
     const facts = { metric: 'reward', heldOut: true, from: { step: 0, value: 0.4375 }, to: { step: 3, value: 0.5625 } }
-    expect(changeText({ ...facts, difference: { low: -0.3, high: 0.6, rows: 12 } })).toBe(
+    expect(changeText({ ...facts, difference: { error: 0.2, rows: 12 } })).toBe(
       'held-out reward 0.4375 → 0.5625 (12 prompts: too few to tell)',
     )
-    expect(changeText({ ...facts, difference: { low: 0.05, high: 0.2, rows: 12 } })).toContain(
-      '(a change of +0.05000 to +0.2000 at 95 % confidence)',
+    // t(0.975, 11) = 2.201
+    expect(changeText({ ...facts, difference: { error: 0.05, rows: 12 } })).toMatch(
+      /0\.5625 \(a change of \+0\.0149\d to \+0\.2350 at 95 % confidence\)$/,
     )
   })
 
