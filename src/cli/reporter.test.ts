@@ -63,7 +63,7 @@ describe('without a terminal', () => {
     expect(plain.state.text.split('\n')).toEqual([
       '  data      40 rows, 2 left out (prefix-differs 2)',
       '  training  100 steps on 4,096 of 260,032 parameters (blocks; cpu, 2 threads)',
-      'step 1/100  loss 0.6934  margin 0.01250  accuracy 56 %  lr 1.0e-6  grad 1.500  2.00 s  500 tokens/s  3:18 left',
+      'step 1/100  loss 0.6934  margin 0.01250  accuracy 56 %  lr 1.0e-6  grad 1.500  2.00 s  500 tokens/s  3:18 left by this step alone',
       'step 10/100  loss 0.6934  margin 0.01250  accuracy 56 %  lr 1.0e-6  grad 1.500  2.00 s  500 tokens/s  3:00 left',
       'step 20/100  loss 0.6934  margin 0.01250  accuracy 56 %  lr 1.0e-6  grad 1.500  2.00 s  500 tokens/s  2:40 left',
       '',
@@ -76,6 +76,30 @@ describe('without a terminal', () => {
     expect(plain.state.text).toContain('resumed   after step 50 of 100')
     expect(plain.state.text).toMatch(/step 51\/100 {2}.*2\.00 s {2}1:38 left/)
     expect(plain.state.text).toMatch(/step 60\/100 {2}.*500 tokens\/s {2}1:20 left/)
+  })
+
+  it('has seconds and speed of the same step, and what is left without the first step', () => {
+    const lefts = (rollout: (n: number) => number | undefined) => {
+      const plain = fake(false)
+      const report = makeReporter(plain.screen, { logEvery: 1 })
+      report.show({ ...start(), total_steps: 25 })
+      for (const [i, seconds] of [27.5, 3, 3, 5].entries()) {
+        plain.state.now += 1000 * seconds
+        const measured = { seconds, tokens_per_second: 120 / seconds, num_tokens: 120 * (i + 1) }
+        report.show({ ...step(i + 1), ...measured, total_steps: 25, rollout: rollout(i + 1) })
+      }
+      return plain.state.text.match(/[\d.]+ s {2}\d+ tokens.*/g)
+    }
+    const expected = [
+      '27.50 s  4 tokens/s  11:00 left by this step alone',
+      '3.00 s  40 tokens/s  1:09 left',
+      '3.00 s  40 tokens/s  1:06 left',
+      '5.00 s  24 tokens/s  1:17 left',
+    ]
+    expect(lefts(() => undefined)).toEqual(expected)
+    expect(lefts((n) => n)).toEqual(expected)
+    // The first step's rollout serves the second too
+    expect(lefts((n) => Math.ceil(n / 2))![1]).toBe('3.00 s  40 tokens/s  5:51 left')
   })
 
   it('includes rollouts between steps in the pace', () => {

@@ -43,6 +43,8 @@ export const makeReporter = (
   let work = { name: '', at: 0 }
   let since: Since = { at: screen.now(), step: 0 }
   let stepped = false
+  /** The end of the first step of this process, while there is no second one. */
+  let firstEnd: (Since & { rollout?: unknown }) | undefined
   let sharedBy = workers()
   let saved = { path: '', at: screen.now() }
   /** The last line while nothing can be measured yet. */
@@ -103,17 +105,22 @@ export const makeReporter = (
       if (!stepped && event.seconds !== undefined) since = { ...since, at: screen.now() - 1000 * event.seconds }
       const now = workers()
       // With more workers or fewer the pace is another one from here on
-      if (stepped && now !== sharedBy)
-        since = { at: screen.now() - 1000 * (event.seconds ?? 0), step: event.step - 1, tokens: undefined }
+      const changed = stepped && now !== sharedBy
+      // The first step warms the engine up, so it counts only where later steps learn from its rollout too
+      if (firstEnd && (event.rollout === undefined || event.rollout !== firstEnd.rollout)) since = firstEnd
+      if (changed) since = { at: screen.now() - 1000 * (event.seconds ?? 0), step: event.step - 1, tokens: undefined }
       sharedBy = now
       const pace = paceOf(event, since, screen.now())
-      const first = event.step === since.step + 1
+      const first = !stepped || changed
+      const end = { at: screen.now(), step: event.step, tokens: event.num_tokens }
+      firstEnd = stepped ? undefined : { ...end, rollout: event.rollout }
       stepped = true
       standing = ''
       const final = event.step === event.total_steps
       if (screen.live) draw(() => stepBar(screen, event, pace, now), final)
-      else if (event.step % logEvery === 0 || first || final) note(stepLine(event, pace, now))
-      since = since.tokens === undefined ? { at: screen.now(), step: event.step, tokens: event.num_tokens } : since
+      else if (event.step % logEvery === 0 || first || final)
+        note(stepLine(event, pace, { workers: now, alone: first }))
+      since = since.tokens === undefined ? end : since
     },
     eval: (event) => entry('eval', fitted(`step ${event.step}   ${metricsText(evalMetrics(event))}`)),
     checkpoint({ path }) {
@@ -223,19 +230,19 @@ const firstStepBar = (screen: Screen, { step, total_steps }: StartEvent) =>
 type Since = { at: number; step: number; tokens?: number }
 type Pace = { seconds: number; left: number; tokensPerSecond?: number }
 
-/** The average over all steps of this process. */
+/** The average over the steps since then, with evaluations and checkpoints between them. */
 const paceOf = (event: StepEvent, since: Since, now: number): Pace => {
   const elapsed = (now - since.at) / 1000
   const seconds = elapsed / Math.max(1, event.step - since.step)
   const measured = since.tokens === undefined || elapsed <= 0 ? undefined : (event.num_tokens - since.tokens) / elapsed
   return {
-    seconds: event.seconds ?? seconds,
+    seconds,
     left: seconds * (event.total_steps - event.step),
     tokensPerSecond: measured ?? event.tokens_per_second,
   }
 }
 
-const speedOf = ({ tokensPerSecond }: Pace): string[] =>
+const speedOf = ({ tokensPerSecond }: Pick<Pace, 'tokensPerSecond'>): string[] =>
   tokensPerSecond === undefined ? [] : [`${whole(tokensPerSecond)} tokens/s`]
 
 /** The metrics that are shown beside the bar, with their short names; the most important first. */
@@ -287,18 +294,26 @@ const stepBar = (screen: Screen, event: StepEvent, pace: Pace, workers: number |
 
 const workersText = (workers: number | undefined) => (workers === undefined ? [] : [plural(workers, 'worker')])
 
-const stepLine = (event: StepEvent, pace: Pace, workers: number | undefined): string =>
-  [
+/** Of one step alone; what is left is by the pace of all. @param alone the pace is that of this step */
+const stepLine = (
+  event: StepEvent,
+  pace: Pace,
+  { workers, alone }: { workers: number | undefined; alone: boolean },
+): string => {
+  const own = event.seconds === undefined ? pace : { seconds: event.seconds, tokensPerSecond: event.tokens_per_second }
+  const left = `${duration(pace.left)} left`
+  return [
     `step ${event.step}/${event.total_steps}`,
     `loss ${formatNumber(event.loss)}`,
     ...highlights(event).map(({ label, text }) => `${label} ${text}`),
     `lr ${formatNumber(event.learning_rate)}`,
     `grad ${formatNumber(event.grad_norm)}`,
-    `${pace.seconds.toFixed(2)} s`,
-    ...speedOf(pace),
+    `${own.seconds.toFixed(2)} s`,
+    ...speedOf(own),
     ...workersText(workers),
-    `${duration(pace.left)} left`,
+    alone && event.step < event.total_steps ? `${left} by this step alone` : left,
   ].join('  ')
+}
 
 /** eval_loss -> loss */
 const evalMetrics = (event: EvalEvent): Record<string, number> =>

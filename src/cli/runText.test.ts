@@ -32,6 +32,18 @@ describe('attune runs', () => {
     expect(shown(true)).toContain('--learning-rate  2e-5\n  --shuffle        yes\n  --chat           no')
   })
 
+  it('has no first value of what was evaluated once', () => {
+    const shown = (first: number) => {
+      const evaluations = {
+        firstEvaluation: { step: first, eval_loss: 0.392 },
+        evaluation: { step: 4, eval_loss: 0.392 },
+      }
+      return runDetails({ ...run, ...evaluations }, {}, { all: false, width: 100 })
+    }
+    expect(shown(4)).toMatch(/on held-out rows.*\n {2}loss +0\.3920\n/)
+    expect(shown(2)).toMatch(/on held-out rows.*\n {2}loss +0\.3920 +0\.3920\n/)
+  })
+
   it('compares settings that all methods have, and tells losses apart', () => {
     const text = comparisonText(
       {

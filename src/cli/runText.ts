@@ -88,9 +88,11 @@ const counters =
   /^(step|total_steps|epoch|num_tokens|seconds|tokens_per_second|learning_rate|iteration|rollout|update|time\/.*)$/
 
 /** First and last values; metrics that are 0 in both are only named. The most telling come first. */
-const changesText = (title: string, first: RunSummary['last'] = {}, last: RunSummary['last'] = {}): string => {
+const changesText = (title: string, begin: RunSummary['last'] = {}, last: RunSummary['last'] = {}): string => {
+  // What was measured once has no first value: it would read as if nothing had changed
+  const first = begin.step === last.step ? {} : begin
   const names = Object.keys(last).filter((key) => !counters.test(key))
-  const isZero = (key: string) => last[key] === 0 && (first[key] ?? 0) === 0
+  const isZero = (key: string) => last[key] === 0 && first[key] === 0
   const shown = [...names].sort((a, b) => Number(isReward(b)) - Number(isReward(a))).filter((key) => !isZero(key))
   const shortName = (key: string) => key.replace(/^eval_/, '')
   const rows = shown.map((key) => [

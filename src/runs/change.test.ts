@@ -31,6 +31,19 @@ describe('what a run changed', () => {
     })
   })
 
+  it('of a reward has a standard error where the spread of the rows is known', () => {
+    const rewarded = (to: number, more = {}) => [
+      evaluation(0, { eval_reward: 0.25, eval_reward_std: 0.5 }),
+      evaluation(4, { eval_reward: to, eval_reward_std: 0.5, ...more }),
+    ]
+    const error = expect.closeTo(0.5 * Math.sqrt(2 / 25), 12)
+    expect(of(rewarded(0.5), { heldRows: 25 })?.difference).toEqual({ error, rows: 25 })
+    expect(of(rewarded(0.5, { 'eval_rewards/failed': 9 }), { heldRows: 25 })?.difference?.rows).toBe(16)
+    expect(of(rewarded(0.5))?.difference).toBeUndefined()
+    expect(of(rewarded(0.5), { heldRows: 1 })?.difference).toBeUndefined()
+    expect(of(rewarded(0.5).slice(1), { heldRows: 25 })?.difference).toBeUndefined()
+  })
+
   it('ends with the step of the result', () => {
     const events = [0, 2, 4].map((n) => evaluation(n, { eval_loss: [3, 1, 0, 0, 2][n] }))
     expect(of(events)?.to).toEqual({ step: 4, value: 2 })

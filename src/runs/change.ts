@@ -17,6 +17,8 @@ export type Change = {
   to: Measured
   /** Where training steps were measured: of how many of them each end is the mean. */
   steps?: number
+  /** Of a mean reward, where the log has its spread: the standard error of `to` less `from`, and over how many rows. */
+  difference?: { error: number; rows: number }
 }
 
 type Facts = {
@@ -32,13 +34,16 @@ type Facts = {
 const judgedBy = ['reward', 'accuracy', 'loss', 'rewards/accuracies']
 /** In self-play each iteration has other rows to tell apart, so only what is measured on the data alone can be compared. */
 const judgedByInSelfPlay = ['exact_match', 'nll', 'margin']
+/** Of an evaluation: the standard deviation of its rows' rewards, and how many rows have none. */
+const rewardSpread = 'reward_std'
+const failedRewards = 'rewards/failed'
 /** Of training steps. */
 const trainedBy = ['reward', 'loss']
 
 /** The metrics that a change may be of, as logs name them. */
 export const judgingMetrics = (bestMetric?: unknown): Set<string> =>
   new Set([
-    ...[...judgedBy, ...judgedByInSelfPlay].map((name) => `eval_${name}`),
+    ...[...judgedBy, ...judgedByInSelfPlay, rewardSpread, failedRewards].map((name) => `eval_${name}`),
     ...trainedBy,
     'iteration',
     ...(typeof bestMetric === 'string' ? [bestMetric] : []),
@@ -60,7 +65,27 @@ const evaluated = (curves: Curves, { bestMetric, heldRows, through }: Facts): Ch
   const [first, last] = [points[0], points.at(-1)!].map(([step, value]) => ({ step, value }))
   // Before the first step policy and reference model are the same, which counts as no pair in order
   const hasFirst = points.length > 1 && !(metric === 'rewards/accuracies' && first.step === 0)
-  return { metric, heldOut: !inIterations || heldRows !== undefined, ...(hasFirst && { from: first }), to: last }
+  const change = { metric, heldOut: !inIterations || heldRows !== undefined, to: last }
+  if (!hasFirst) return change
+  const difference = metric === 'reward' ? rewardDifference(curves, first, last, heldRows) : undefined
+  return { ...change, from: first, ...(difference && { difference }) }
+}
+
+/**
+ * Of the means of two evaluations by the spread of each. The log has no rows' own rewards, so they are taken for independent:
+ * the same rows are mostly alike in both, and by pairs of them the error would be smaller.
+ */
+const rewardDifference = (curves: Curves, from: Measured, to: Measured, heldRows: unknown): Change['difference'] => {
+  const at = (name: string, step: number) => curves.get(`eval_${name}`)?.findLast(([other]) => other === step)?.[1]
+  const ends = [from, to].map(({ step }) => {
+    const spread = at(rewardSpread, step)
+    const rows = Number(heldRows) - (at(failedRewards, step) ?? 0)
+    return { rows, error: spread === undefined ? Number.NaN : spread / Math.sqrt(rows) }
+  })
+  const rows = Math.min(...ends.map((end) => end.rows))
+  const error = Math.hypot(...ends.map((end) => end.error))
+  if (!(rows > 1) || !Number.isFinite(error)) return undefined
+  return { error, rows }
 }
 
 /** Of one training: later iterations learn other rows, whose losses cannot be compared with the first. */

@@ -206,7 +206,7 @@ describe('a comparison', () => {
   })
 
   it('begins with the result and ends with its limits', () => {
-    const conclusions = conclusionsOf(findings)
+    const conclusions = conclusionsOf(findings, 64)
     const [level, against] = conclusions.verdicts
     expect(conclusions.headline).toBe('level1 beats base and level2; no difference between base and level2 is shown')
     expect(level).toMatch(
@@ -228,7 +228,7 @@ describe('a comparison', () => {
 
   it('compares a policy alone with the model before training', () => {
     const alone = findingsOf({ ...data, policies: data.policies.slice(0, 1) }, draws)
-    const { headline, verdicts, causes, limits } = conclusionsOf(alone)
+    const { headline, verdicts, causes, limits } = conclusionsOf(alone, 64)
     expect(headline).toBe('level1 beats base')
     const rate = /neutral (\d+) % \((\d+) to (\d+)\)/.exec(verdicts[0])!.slice(1).map(Number)
     const { winRate } = alone.against[0]
@@ -237,7 +237,7 @@ describe('a comparison', () => {
     expect(causes.at(-1)).toBe('level1 has moved 4.05 (4.04 to 4.06) nats of KL per answer from base.')
     expect(limits.join(' ')).toContain('There are 2 tests against base; if there is no difference, the set of tests')
     expect(limits.join(' ')).toContain('level1 is one training run')
-    const { plots, html } = comparisonPage({ findings: alone, ...plain, conclusions: conclusionsOf(alone) })
+    const { plots, html } = comparisonPage({ findings: alone, ...plain, conclusions: conclusionsOf(alone, 64) })
     expect(html).toContain('<h1>level1 beats base</h1>')
     expect(Object.keys(plots)).toEqual(['win-rates-sft', 'reward-kl-1', 'reward-kl-2'])
   })
@@ -256,12 +256,30 @@ describe('a comparison', () => {
       longer: { low: 0 - worse.against[0].longer.high },
     })
     expect(winnersFirst(turned)).toEqual(turned)
-    const conclusions = conclusionsOf(worse)
+    const conclusions = conclusionsOf(worse, 64)
     expect(conclusions.headline).toBe('base beats level2')
     expect(conclusions.verdicts[0]).toMatch(/^The answers of base are preferred to those of level2 by every judge/)
     const { html, plots } = comparisonPage({ findings: worse, ...plain, conclusions })
     expect(plots['win-rates-sft']).toContain('base over level2')
     expect(html).not.toContain('level2 over base')
+  })
+
+  it('says whose answers were cut off much more often', () => {
+    const cutting = (...cuts: number[]) => {
+      const policies = findings.policies.map((policy, i) => ({ ...policy, cut: cuts[i] }))
+      return conclusionsOf({ ...findings, policies }, 64).causes.filter((text) => text.includes('cut off'))
+    }
+    expect(cutting(0.33, 0.53, 0.52)).toEqual([
+      "level1's answers were cut off at 64 tokens in 53 % of cases, base's in 33 %: raise --max-new-tokens, or it has unlearnt to stop.",
+    ])
+    expect(cutting(0.3, 0.6, 0.5)[0]).toMatch(
+      /^level1's .* 60 % of cases and level2's in 50 %, base's in 30 %: .* or they have unlearnt to stop\.$/,
+    )
+    // A model before training has nothing to unlearn
+    expect(cutting(0.9, 0.1, 0.2)[0]).toMatch(
+      /^base's .* 90 % of cases, level1's in 10 %: .* it has not learnt to stop/,
+    )
+    expect(cutting(0.33, 0.52, 0.4)).toEqual([])
   })
 
   it('has a headline for every kind of result', () => {
@@ -318,19 +336,19 @@ describe('a comparison', () => {
       policies: data.policies.map(({ name, runs }) => ({ name, runs: runs.map((run) => run.map(first)) })),
     }
     const found = findingsOf(one, draws)
-    expect(wordsOf(conclusionsOf(found))).toEqual([
+    expect(wordsOf(conclusionsOf(found, 64))).toEqual([
       'One prompt is too little to compare models.',
       expect.stringMatching(/^One prompt allows no statistics/),
     ])
     expect(found.judges[0].scale).toBeUndefined()
-    const { html } = comparisonPage({ findings: found, ...plain, conclusions: conclusionsOf(found) })
+    const { html } = comparisonPage({ findings: found, ...plain, conclusions: conclusionsOf(found, 64) })
     expect(html).not.toMatch(/NaN|undefined|Infinity/)
   })
 
   it('makes a page that loads nothing from a network', () => {
     const { html, plots } = comparisonPage({
       findings,
-      conclusions: conclusionsOf(findings),
+      conclusions: conclusionsOf(findings, 64),
       warnings: ['odd <thing>'],
       settings: [['prompts', '24']],
       command: ['attune'],

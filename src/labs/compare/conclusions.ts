@@ -7,6 +7,7 @@
  */
 import type { Interval } from '../../statistics/intervals.ts'
 import { listed, percent, plural } from '../../util/format.ts'
+import { cutText } from './cutOff.ts'
 import type { CompareFindings, JudgeInfo, PairFindings } from './findings.ts'
 import { headlineOf } from './headline.ts'
 import {
@@ -71,7 +72,8 @@ export type Conclusions = {
   limits: string[]
 }
 
-export const conclusionsOf = (given: CompareFindings): Conclusions => {
+/** @param maxNewTokens at which answers were cut off */
+export const conclusionsOf = (given: CompareFindings, maxNewTokens: number): Conclusions => {
   const findings = winnersFirst(given)
   const { between, against, judges, prompts, sft } = findings
   const headline = headlineOf(findings)
@@ -89,7 +91,11 @@ export const conclusionsOf = (given: CompareFindings): Conclusions => {
       ...noEvidence(pairs, judges),
       ...(between.length && against.length ? [againstBase(findings)] : []),
     ],
-    causes: [...pairs.flatMap((pair) => pairCauses(pair, judges, sft)), ...(between.length ? [] : movedText(findings))],
+    causes: [
+      ...pairs.flatMap((pair) => pairCauses(pair, judges, sft)),
+      ...(between.length ? [] : movedText(findings)),
+      ...cutText(findings, maxNewTokens),
+    ],
     limits: limits(findings),
   }
 }

@@ -20,7 +20,7 @@ export const writeComparison = async (
   { findings, warnings, examples, settings, command }: Comparison,
 ): Promise<{ words: string[]; files: ReportFiles }> => {
   const files = { report: join(root, 'report.html'), findings: join(root, 'findings.json'), plots: join(root, 'plots') }
-  const conclusions = conclusionsOf(findings)
+  const conclusions = conclusionsOf(findings, settings.maxNewTokens)
   const words = wordsOf(conclusions)
   const { html, plots } = comparisonPage({
     findings,

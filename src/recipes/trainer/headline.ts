@@ -2,7 +2,8 @@
 import { type Change, changeOf } from '../../runs/change.ts'
 import type { Curves } from '../../runs/curves.ts'
 import { wilson } from '../../statistics/intervals.ts'
-import { percent, plural, whole } from '../../util/format.ts'
+import { studentTQuantile } from '../../statistics/quantiles.ts'
+import { formatNumber, percent, plural, whole } from '../../util/format.ts'
 import { labelOf, shownValue } from './runCharts.ts'
 
 /** loss 2.300 → 1.900 */
@@ -17,9 +18,27 @@ const prefix = ({ heldOut, steps }: Change) => (heldOut ? 'held-out ' : steps ? 
 /** held-out loss */
 export const nameText = (change: Change): string => `${prefix(change)}${labelOf(change.metric).toLowerCase()}`
 
+/** The interval of 95 % of a change by Student's t, and whether no change lies outside it; undefined where its error is not known. */
+const intervalOf = ({ difference, from, to }: Change) => {
+  if (!difference || !from) return undefined
+  const { error, rows } = difference
+  const half = studentTQuantile(0.975, rows - 1) * error
+  const value = to.value - from.value
+  return { low: value - half, high: value + half, rows, isSure: Math.abs(value) > half }
+}
+
+/** The same in few words. */
+const certainty = ({ low, high, rows, isSure }: NonNullable<ReturnType<typeof intervalOf>>): string =>
+  isSure
+    ? `a change of ${signed(low)} to ${signed(high)} at 95 % confidence`
+    : `${plural(rows, 'prompt')}: too few to tell`
+
+const signed = (value: number) => `${value < 0 ? '−' : '+'}${formatNumber(Math.abs(value))}`
+
 /** held-out loss 2.300 → 1.900; training loss 2.300 → 1.900 (means of the first and last 5 steps) */
 export const changeText = (change: Change): string => {
   const { heldOut, from, steps } = change
+  const interval = intervalOf(change)
   const how =
     steps && from
       ? steps > 1
@@ -28,7 +47,8 @@ export const changeText = (change: Change): string => {
       : heldOut && from && from.step > 0
         ? ` (first measured after step ${whole(from.step)})`
         : ''
-  return `${prefix(change)}${arrow(change)}${how}`.replaceAll('\u00a0', ' ')
+  const sure = interval ? ` (${certainty(interval)})` : ''
+  return `${prefix(change)}${arrow(change)}${how}${sure}`.replaceAll('\u00a0', ' ')
 }
 
 /** held-out loss 1.900 */
@@ -46,9 +66,10 @@ export const headlineText = (
 ): { text: string; note?: string } => {
   const { heldOut, steps } = change
   const rows = heldRows === undefined ? 'held-out rows' : plural(heldRows, 'held-out row')
-  const text = heldOut ? `${arrow(change)} on ${rows}` : `${steps ? 'training ' : ''}${arrow(change)}`
+  const unsure = intervalOf(change)?.isSure === false ? ', too few to tell' : ''
+  const text = heldOut ? `${arrow(change)} on ${rows}${unsure}` : `${steps ? 'training ' : ''}${arrow(change)}`
   const interval = accuracy === undefined || !heldRows ? undefined : accuracyNote(accuracy, heldRows)
-  const notes = [measuredNote(change), interval].filter((note) => note !== undefined)
+  const notes = [measuredNote(change), differenceNote(change), interval].filter((note) => note !== undefined)
   return { text: `${method}: ${text}`, ...(notes.length && { note: notes.join(' ') }) }
 }
 
@@ -67,6 +88,16 @@ const measuredNote = ({ heldOut, from, steps = 0 }: Change): string | undefined 
   if (heldOut && from && from.step > 0) return `The first evaluation was after step ${whole(from.step)}.`
   if (steps > 1) return `No rows were held out: the numbers are means of the first and last ${steps} steps.`
   return steps ? 'No rows were held out: the numbers are of single steps.' : undefined
+}
+
+/** Each held-out prompt is answered once in an evaluation. */
+const differenceNote = (change: Change): string | undefined => {
+  const interval = intervalOf(change)
+  if (!interval) return undefined
+  const { low, high, rows, isSure } = interval
+  const prompts = `${plural(rows, 'held-out prompt')} with one answer each`
+  const known = `The change of the ${labelOf(change.metric).toLowerCase()} is known to lie between ${signed(low)} and ${signed(high)} (95 % confidence)`
+  return isSure ? `${known}, by ${prompts}.` : `${known}: ${prompts} are too few to tell whether it changed.`
 }
 
 /** Of a result: the share of held-out pairs in order. Of pairs each row has one at least. */

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { LoggedEvent } from '../../runs/log.node.ts'
 import type { RunInfo } from '../../runs/run.node.ts'
+import { changeText } from './headline.ts'
 import { hasChatTemplate } from './runPage.ts'
 import { type RunFacts, runReport } from './runReport.ts'
 
@@ -99,6 +100,38 @@ describe('the page of a run', () => {
     expect(byLoss).toContain('<h1>dpo: loss 0.6500 on 20 held-out rows</h1>')
     expect(byLoss).toContain('between 84 % and 100 %')
     expect(text).toContain('there are no margins yet')
+  })
+
+  it('has no first held-out value of a single evaluation', () => {
+    const held = (n: number, eval_loss: number): LoggedEvent => ({ event: 'eval', step: n, eval_loss })
+    const row = (...evaluations: LoggedEvent[]) =>
+      page({ events: [...run.events, ...evaluations] })
+        .match(/<td[^>]*>Loss<\/td>.*?<\/tr>/s)?.[0]
+        .match(/0\.\d+/g)
+    expect(row(held(3, 0.392))).toEqual(['0.7000', '0.4000', '0.3920'])
+    expect(row(held(1, 0.6), held(3, 0.392))).toEqual(['0.7000', '0.4000', '0.6000', '0.3920'])
+    expect(page({ events: [...run.events, held(3, 0.392)] })).toContain('There was one evaluation only')
+    expect(page({ events: [...run.events, held(1, 0.6), held(3, 0.392)] })).not.toContain('one evaluation only')
+  })
+
+  it('says how surely a reward changed on held-out prompts', () => {
+    const rewarded = (n: number, eval_reward: number): LoggedEvent => ({
+      ...{ event: 'eval', step: n, eval_reward, eval_reward_std: 0.5 },
+    })
+    const told = (to: number) =>
+      page({ events: [rewarded(0, 0.4375), ...run.events, rewarded(3, to)], info: { ...info, eval_rows: 12 } })
+    expect(told(0.5625)).toContain('reward 0.4375 → 0.5625 on 12 held-out rows, too few to tell</h1>')
+    expect(told(0.5625)).toContain('between −0.3243 and +0.5743 (95 % confidence): 12 held-out prompts')
+    expect(told(1.4375)).toContain('1.438 on 12 held-out rows</h1>')
+    expect(told(1.4375)).toContain('between +0.5507 and +1.449 (95 % confidence), by 12 held-out prompts')
+    const facts = { metric: 'reward', heldOut: true, from: { step: 0, value: 0.4375 }, to: { step: 3, value: 0.5625 } }
+    expect(changeText({ ...facts, difference: { error: 0.2, rows: 12 } })).toBe(
+      'held-out reward 0.4375 → 0.5625 (12 prompts: too few to tell)',
+    )
+    // t(0.975, 11) = 2.201
+    expect(changeText({ ...facts, difference: { error: 0.05, rows: 12 } })).toMatch(
+      /0\.5625 \(a change of \+0\.0149\d to \+0\.2350 at 95 % confidence\)$/,
+    )
   })
 
   it('offers a comparison on held-out rows, and what follows a training on demonstrations', () => {

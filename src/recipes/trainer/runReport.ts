@@ -2,7 +2,7 @@
 
 import { type Html, html, raw } from '../../report/html.ts'
 import { facts, page, shell, table } from '../../report/page.ts'
-import { curvesIn } from '../../runs/curves.ts'
+import { curvesIn, endsOf } from '../../runs/curves.ts'
 import type { RunSummary } from '../../runs/find.node.ts'
 import type { LoggedEvent } from '../../runs/log.node.ts'
 import { resultStep, resultStepText } from '../../runs/resultStep.ts'
@@ -212,9 +212,10 @@ const numbers = ({ events }: RunFacts): Html | undefined => {
   const names = shownMetrics(curves)
   if (names.length === 0) return undefined
   const held = names.some((name) => curves.has(`eval_${name}`))
+  const evaluations = events.filter(({ event }) => event === 'eval').length
   const ends = (name: string) => {
-    const points = curves.get(name) ?? []
-    return points.length ? [formatNumber(points[0][1]), formatNumber(points.at(-1)![1])] : ['', '']
+    const { first, last } = endsOf(curves.get(name))
+    return [first, last].map((value) => (value === undefined ? '' : formatNumber(value)))
   }
   const metricTable = (some: readonly string[]) =>
     table(
@@ -227,7 +228,7 @@ const numbers = ({ events }: RunFacts): Html | undefined => {
   const rest = names.filter((name) => !isExplained(name))
   return html`<section>
 <h2>In numbers</h2>
-<p>${held ? 'First and last value in training, and on rows that were held out from it.' : 'First and last value in training. With --eval-split 0.1 a run also measures rows that it does not learn.'}</p>
+<p>${held ? 'First and last value in training, and on rows that were held out from it.' : 'First and last value in training. With --eval-split 0.1 a run also measures rows that it does not learn.'}${held && evaluations === 1 ? ' There was one evaluation only, so there is no first one to compare it with.' : ''}</p>
 ${metricTable(names.filter(isExplained))}
 ${rest.length ? html`<details><summary>Further metrics</summary>${metricTable(rest)}</details>` : raw('')}
 </section>`

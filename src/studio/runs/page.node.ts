@@ -7,6 +7,7 @@ import { nextCommands } from '../../recipes/trainer/nextCommands.ts'
 import { isExplained, labelOf, noteOf, shownMetrics } from '../../recipes/trainer/runCharts.ts'
 import { hasChatTemplate } from '../../recipes/trainer/runPage.ts'
 import { flagOf, settingsOf, settingText } from '../../recipes/trainer/settingsText.ts'
+import { endsOf } from '../../runs/curves.ts'
 import { resultOf } from '../../runs/find.node.ts'
 import { resultStep } from '../../runs/resultStep.ts'
 import type { RunInfo } from '../../runs/run.node.ts'
@@ -91,10 +92,9 @@ export const metricsOf = ({ steps, evaluations }: Pick<LogIndex, 'steps' | 'eval
 
 const figuresOf = (curves: ReturnType<typeof thinnedCurves>): MetricFigures[] =>
   shownMetrics(curves).map((name) => {
-    const ends = (points: readonly (readonly [number, number])[] = []) => [points[0]?.[1], points.at(-1)?.[1]]
     const values = (curves.get(name) ?? []).map(([, value]) => value)
-    const [first, last] = ends(curves.get(name))
-    const [heldFirst, heldLast] = ends(curves.get(`eval_${name}`))
+    const { first, last } = endsOf(curves.get(name))
+    const { first: heldFirst, last: heldLast } = endsOf(curves.get(`eval_${name}`))
     // A thousand values at most, so they can be arguments
     const extremes = values.length ? { least: Math.min(...values), most: Math.max(...values) } : {}
     return { name, label: labelOf(name), first, last, ...extremes, heldFirst, heldLast }
