@@ -5,7 +5,7 @@
 import { basename } from 'node:path'
 import { stringify } from 'yaml'
 import { repoOfPath } from '../checkpoint/hubRepo.node.ts'
-import { givenName } from '../recipes/trainer/modelName.ts'
+import { givenName } from '../runs/modelName.node.ts'
 import type { RunInfo } from '../runs/run.node.ts'
 
 export type CardFacts = {

@@ -1,8 +1,8 @@
 /** What to type after a run, by what it made. */
 import { relative } from 'node:path'
+import { pathOf, type RunPaths } from '../../runs/modelName.node.ts'
 import { runFolderOf } from '../../runs/resultFolder.node.ts'
 import { listed, shellWord } from '../../util/format.ts'
-import { pathOf, type RunPaths } from './modelName.ts'
 
 export type Ended = {
   method: string

@@ -1,9 +1,9 @@
 /** The runs of the studio's folder, read when they are asked for: each has its log in memory until others need the room. */
 import { realpath, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
-import { startName } from '../../recipes/trainer/modelName.ts'
 import { type ForeignRun, foreignRunsBelow } from '../../runs/foreign.node.ts'
 import { isRunning } from '../../runs/lock.node.ts'
+import { startName } from '../../runs/modelName.node.ts'
 import { type RunInfo, readInfo } from '../../runs/run.node.ts'
 import { Fault } from '../../util/fault.ts'
 import type { RunRow } from './api.ts'

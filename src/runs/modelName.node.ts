@@ -1,8 +1,8 @@
 /** What a run calls the model that it began from: a short name, and the run or the adapter that trained it before. */
 import { existsSync } from 'node:fs'
 import { basename, resolve } from 'node:path'
-import { runFolderOf } from '../../runs/resultFolder.node.ts'
-import type { RunInfo } from '../../runs/run.node.ts'
+import { runFolderOf } from './resultFolder.node.ts'
+import type { RunInfo } from './run.node.ts'
 
 /** The settings of a run, and where their paths lead. */
 export type RunPaths = Pick<RunInfo, 'config' | 'places'>
