@@ -4,7 +4,7 @@
 
 Needs torch, transformers 5 and peft. Each case: config.json, config.v4.json (the spelling of transformers 4, where it differs),
 model.safetensors, and golden.safetensors with logits and log-probs of padded rows, the gradient of each parameter, and greedy
-continuations. With an adapter, the same for LoRA on all linear layers in `lora-NAME`, for DoRA in `dora-NAME`. Weights are drawn large: with the usual
+continuations. With an adapter, the same for LoRA on all linear layers in `lora-NAME`, for DoRA in `dora-NAME`, and the logits after a step. Weights are drawn large: with the usual
 0.02 the attention is flat, and a wrong mask or rotation hides below any tolerance.
 """
 
@@ -74,7 +74,7 @@ CASES = {  # name -> (class of the config, of the model, settings)
                 swiglu_limit=1.5, layer_types=[S, A], sliding_window=5, rope_parameters=yarn(1000.0, 8.0, 16, beta_fast=4.0, beta_slow=0.5, truncate=False))),
 }
 # Those that have layers of another kind, or weights that are used in another way: one adapter each
-ADAPTED = ["granite", "lfm2", "gemma4", "gemma4-moe", "qwen3.5", "mixtral", "granite-moe", "gpt-oss"]
+ADAPTED = ["olmo2", "olmo3", "phi4-mini", "ministral3", "qwen3-moe", "granite", "lfm2", "gemma4", "gemma4-moe", "qwen3.5", "mixtral", "granite-moe", "gpt-oss"]
 DORA = ["granite"]
 EXPERTS = {  # names of experts' modules, as transformers 4 and attune have them: prefix, (those of gate_up_proj), that of down_proj, router
     "mixtral": ("block_sparse_moe", ("w1", "w3"), "w2", "gate"),
@@ -273,21 +273,35 @@ def adapter_of_modules(name, folder):
     config, g, tensors = AutoConfig.from_pretrained(ARGS.out / name), generator("lora", name), {}
     weights = load_file(ARGS.out / name / "model.safetensors")
     modules = sorted(k.removesuffix(".weight") for k, w in weights.items() if w.ndim == 2 and ".layers." in k)
+    if name == "qwen3-moe":  # where PEFT 0.21 loses the adapter of a layer without experts when it converts one
+        modules = [module for module in modules if ".layers.1.mlp." not in module]
     for module in modules:
         out, inner = weights[f"{module}.weight"].shape
         for key, shape in (("lora_A", (3, inner)), ("lora_B", (out, 3))):
             tensors[f"base_model.model.{module}.{key}.weight"] = 0.15 * torch.randn(shape, generator=g)
     save_file(tensors, folder / "adapter_model.safetensors")
     settings = peft.LoraConfig(task_type="CAUSAL_LM", r=3, lora_alpha=6, base_model_name_or_path=f"../{name}", inference_mode=True,
-                               target_modules=sorted({module.rpartition(".")[2] for module in modules}))
+                               target_modules=sorted({module.rpartition(".")[2] for module in modules}),
+                               exclude_modules=r".*\.layers\.1\.mlp\..*" if name == "qwen3-moe" else None)
     settings.save_pretrained(folder)
     return peft.PeftModel.from_pretrained(read(ARGS.out / name), folder, is_trainable=True, autocast_adapter_dtype=False).eval()
+
+
+def stepped(model, x):
+    """Logits after one step of AdamW on the rows, at a constant rate of 0.003, without decay or clipping."""
+    model = copy.deepcopy(model)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.003, weight_decay=0.0)
+    evaluate(model, x)
+    optimizer.step()
+    with torch.no_grad():
+        return forward(model, x["input_ids"], x["attention_mask"])["logits"]
 
 
 def adapter_case(name, x, kind="lora"):
     """LoRA or DoRA on every linear layer, as PEFT computes and merges it."""
     folder, source = fresh(f"{kind}-{name}"), ARGS.out / name
-    if name == "mixtral":
+    of_modules = name in ("mixtral", "qwen3-moe")
+    if of_modules:
         model = adapter_of_modules(name, folder)
     else:
         parameters = ["experts.gate_up_proj", "experts.down_proj"] + ([] if name == "gemma4-moe" else ["router.weight"])
@@ -305,6 +319,8 @@ def adapter_case(name, x, kind="lora"):
     with torch.no_grad():
         merged = forward(copy.deepcopy(model).merge_and_unload(), x["input_ids"], x["attention_mask"])["logits"]
     tensors = {k: x[k] for k in ("input_ids", "attention_mask", "labels")} | out | dict(merged_logits=merged)
+    if not of_modules:  # PEFT joins the modules of all experts when it reads them, so its step is one of other parameters
+        tensors["stepped_logits"] = stepped(model, x)
     grads = by_expert(name, {k.replace(".default", ""): g for k, g in grads.items()})
     write(folder, tensors | {f"grad.{k}": g for k, g in grads.items()}, dict(base=name, loss=loss))
 
