@@ -2,44 +2,23 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
-import { main } from '../src/cli/main.ts'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Backend } from '../src/runtime/backend.ts'
 import { codeType } from '../src/runtime/codeType.ts'
 import { fixture } from './support/golden.ts'
-import { errorOf, stories } from './support/runs.ts'
+import { commandLine } from './support/inProcess.ts'
+import { stories } from './support/runs.ts'
 import { poisoned } from './support/scenarios.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'attune-compute-'))
 const at = (name: string) => join(root, name)
+const attune = commandLine(at('cache'))
 const server = 'http://localhost:9/v1'
 beforeAll(() => {
-  vi.stubEnv('ATTUNE_CACHE', at('cache'))
-  process.stdout.setMaxListeners(100)
-  process.stderr.setMaxListeners(100)
   poisoned(at('nan'))
   writeFileSync(at('rows.jsonl'), '{"prompt":"Once","chosen":" upon a time","rejected":" more"}\n'.repeat(4))
 })
-afterEach(() => void (process.exitCode = undefined))
-afterAll(() => {
-  vi.unstubAllEnvs()
-  rmSync(root, { recursive: true })
-})
-
-const attune = async (argv: readonly string[]) => {
-  const written: string[] = []
-  const keep = (text: unknown) => {
-    written.push(String(text))
-    return true
-  }
-  const spies = [process.stderr, process.stdout].map((stream) =>
-    vi.spyOn(stream, 'write').mockImplementation(keep as never),
-  )
-  await main(argv).finally(() => {
-    for (const spy of spies) spy.mockRestore()
-  })
-  return { code: process.exitCode, errors: errorOf({ stderr: written.join('') }) }
-}
+afterAll(() => rmSync(root, { recursive: true }))
 
 const rows = ['--data', at('rows.jsonl')]
 const train = [...rows, '--max-steps', '1', '--output', at('run')]

@@ -14,37 +14,16 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { main } from '../src/cli/main.ts'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fixture } from './support/golden.ts'
+import { commandLine } from './support/inProcess.ts'
 import { errorOf, hh, start, stories } from './support/runs.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'attune-bad-'))
 const at = (name: string) => join(root, name)
 const output = at('parent/run')
-beforeAll(() => {
-  vi.stubEnv('ATTUNE_CACHE', at('cache'))
-  // Each call of main() adds listeners to both
-  process.stdout.setMaxListeners(100)
-  process.stderr.setMaxListeners(100)
-})
-afterEach(() => void (process.exitCode = undefined))
-afterAll(() => {
-  vi.unstubAllEnvs()
-  rmSync(root, { recursive: true })
-})
-
-/** Runs the command line inside this process. */
-const attune = async (argv: readonly string[]) => {
-  const written: string[] = []
-  const keep = (text: unknown) => {
-    written.push(String(text))
-    return true
-  }
-  const spy = vi.spyOn(process.stderr, 'write').mockImplementation(keep as never)
-  await main(argv).finally(() => spy.mockRestore())
-  return { code: process.exitCode, errors: errorOf({ stderr: written.join('') }) }
-}
+const attune = commandLine(at('cache'))
+afterAll(() => rmSync(root, { recursive: true }))
 
 /** Writes a file. @returns its path */
 const file = (name: string, content: string | Uint8Array) => {

@@ -14,37 +14,8 @@ import { type Model, makeModel } from '../../src/passes/model.ts'
 import { openBackend } from '../../src/runtime/open.node.ts'
 import { collect } from '../support/collect.ts'
 import { fixture, fixtureJson, fixtureTensors, largestDifference } from '../support/golden.ts'
-import { goldenModel } from '../support/model.ts'
+import { goldenModel, goldenModels } from '../support/model.ts'
 
-const cases = [
-  'llama-gqa-untied',
-  'llama-tied',
-  'llama-rope-scaled',
-  'mistral-sliding',
-  'qwen2',
-  'qwen3',
-  'smollm3',
-  'gemma2',
-  'gemma3',
-  'gemma4',
-  'gemma4-dense',
-  'gemma4-moe',
-  'phi3',
-  'llama-yarn',
-  'olmo2',
-  'olmo3',
-  'granite',
-  'phi4-mini',
-  'ministral3',
-  'lfm2',
-  'lfm2-biased',
-  'qwen3.5',
-  'mixtral',
-  'qwen3-moe',
-  'granite-moe',
-  'gpt-oss',
-  'gpt2',
-]
 const adapters = ['lora-qv', 'lora-all-rslora', 'lora-lm-head', 'lora-save-lm-head', 'lora-gpt2']
 
 const backend = await openBackend({ inProcess: true, threads: 1 })
@@ -83,7 +54,7 @@ const plans: [string, (model: Model) => Decoder][] = [
 
 const greedy = { temperature: 0, seed: 0, maxNewTokens: 16, eosIds: new Set<number>() }
 
-describe.each(cases)('decoding %s equals transformers', async (name) => {
+describe.each(goldenModels)('decoding %s equals transformers', async (name) => {
   const golden = await fixtureTensors(`models/${name}/golden.safetensors`)
   const model = await goldenModel(backend, name)
   const { rows, continued } = await goldenPrompts(golden)

@@ -12,37 +12,7 @@ import { place } from '../../src/passes/layout.ts'
 import { backward, forward, type Plan } from '../../src/passes/stack.ts'
 import { openBackend } from '../../src/runtime/open.node.ts'
 import { fixtureJson, fixtureTensors, largestDifference } from '../support/golden.ts'
-import { goldenModel, packRows } from '../support/model.ts'
-
-const cases = [
-  'llama-gqa-untied',
-  'llama-tied',
-  'llama-rope-scaled',
-  'mistral-sliding',
-  'qwen2',
-  'qwen3',
-  'smollm3',
-  'gemma2',
-  'gemma3',
-  'gemma4',
-  'gemma4-dense',
-  'gemma4-moe',
-  'phi3',
-  'llama-yarn',
-  'olmo2',
-  'olmo3',
-  'granite',
-  'phi4-mini',
-  'ministral3',
-  'lfm2',
-  'lfm2-biased',
-  'qwen3.5',
-  'mixtral',
-  'qwen3-moe',
-  'granite-moe',
-  'gpt-oss',
-  'gpt2',
-]
+import { goldenModel, goldenModels, packRows } from '../support/model.ts'
 
 const backend = await openBackend({ inProcess: true, threads: 1 })
 afterAll(() => backend.close())
@@ -53,7 +23,7 @@ const goldenRows = async (golden: Awaited<ReturnType<typeof fixtureTensors>>, pr
   return { B, T, mask, batch: packRows(await golden.ints(`${prefix}input_ids`), mask, B) }
 }
 
-describe.each(cases)('%s equals transformers', async (name) => {
+describe.each(goldenModels)('%s equals transformers', async (name) => {
   const golden = await fixtureTensors(`models/${name}/golden.safetensors`)
   const model = await goldenModel(backend, name)
 

@@ -38,3 +38,34 @@ export const packRows = (ids: readonly number[], mask: readonly number[], B: num
     targets: { index: targets.map((place) => at.get(place)!), label: targets.map((place) => ids[place + 1]) },
   }
 }
+
+/** Folders of tiny random checkpoints with what transformers computes from them: one of each architecture, or several. */
+export const goldenModels = [
+  'llama-gqa-untied',
+  'llama-tied',
+  'llama-rope-scaled',
+  'mistral-sliding',
+  'qwen2',
+  'qwen3',
+  'smollm3',
+  'gemma2',
+  'gemma3',
+  'gemma4',
+  'gemma4-dense',
+  'gemma4-moe',
+  'phi3',
+  'llama-yarn',
+  'olmo2',
+  'olmo3',
+  'granite',
+  'phi4-mini',
+  'ministral3',
+  'lfm2',
+  'lfm2-biased',
+  'qwen3.5',
+  'mixtral',
+  'qwen3-moe',
+  'granite-moe',
+  'gpt-oss',
+  'gpt2',
+]

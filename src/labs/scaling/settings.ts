@@ -131,6 +131,24 @@ const shared = {
   cooldown: 0.2,
 }
 
+/** What a study of hours settles by, whatever its sizes. */
+const study = {
+  learningRates: [1e-3, 3e-3, 1e-2],
+  tuningSeeds: 2,
+  comparison: {
+    sizes: [32, 64],
+    startBudget: 1e11,
+    budget: 3e10,
+    helper: { hidden: 128, budget: 1e12 },
+    learningRates: [1e-4, 3e-4, 1e-3],
+    betas: [0.1, 1],
+    iterations: 2,
+  },
+  seeds: 8,
+  comparisonSeeds: 12,
+  methods: [...methodNames],
+}
+
 export const presets: Record<(typeof presetNames)[number], Preset> = {
   demo: {
     ...shared,
@@ -155,44 +173,18 @@ export const presets: Record<(typeof presetNames)[number], Preset> = {
   },
   small: {
     ...shared,
+    ...study,
     vocabulary: 13,
     sizes: [8, 16, 32, 64, 128],
     budgets: [3e10, 1e11, 3e11, 1e12],
-    learningRates: [1e-3, 3e-3, 1e-2],
-    tuningSeeds: 2,
-    comparison: {
-      sizes: [32, 64],
-      startBudget: 1e11,
-      budget: 3e10,
-      helper: { hidden: 128, budget: 1e12 },
-      learningRates: [1e-4, 3e-4, 1e-3],
-      betas: [0.1, 1],
-      iterations: 2,
-    },
-    seeds: 8,
-    comparisonSeeds: 12,
-    methods: [...methodNames],
   },
   seed: {
     ...shared,
+    ...study,
     // That of the study: nine tenths of the time go into the head, which no curve counts
     vocabulary: 128_256,
     sizes: [32, 64, 128, 256],
     budgets: [1e11, 3e11, 1e12, 3e12],
-    learningRates: [1e-3, 3e-3, 1e-2],
-    tuningSeeds: 2,
-    comparison: {
-      sizes: [32, 64],
-      startBudget: 1e11,
-      budget: 3e10,
-      helper: { hidden: 128, budget: 1e12 },
-      learningRates: [1e-4, 3e-4, 1e-3],
-      betas: [0.1, 1],
-      iterations: 2,
-    },
-    seeds: 8,
-    comparisonSeeds: 12,
-    methods: [...methodNames],
   },
 }
 

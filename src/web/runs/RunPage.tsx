@@ -4,7 +4,8 @@ import { type ReactNode, useRef, useState } from 'react'
 import type { RunPage as Page, RunPulse } from '../../studio/runs/api.ts'
 import type { WorkersState } from '../../studio/workers/api.ts'
 import { get, useLive } from '../api.ts'
-import { Card, CopyButton, Figure, ProgressBar } from '../ui/Card.tsx'
+import { Card, Figure, ProgressBar } from '../ui/Card.tsx'
+import { Commands } from '../ui/Commands.tsx'
 import { ErrorNote } from '../ui/ErrorNote.tsx'
 import { ago, duration, number } from '../ui/format.ts'
 import { PageHead } from '../ui/PageHead.tsx'
@@ -159,21 +160,9 @@ const CurvesTab = ({ name, page }: { name: string; page: Page }) => {
       <FiguresTable figures={figures} />
       {next.length > 0 && (
         <Card title="What next">
-          <ul className="commands">
-            {next.map((line) => (
-              <li key={line}>
-                <code>{line}</code>
-                <CopyButton text={line} label="Copy the command" />
-              </li>
-            ))}
-          </ul>
+          <Commands lines={next} />
           <p className="soft">The run was made by</p>
-          <ul className="commands">
-            <li>
-              <code>{command}</code>
-              <CopyButton text={command} label="Copy the command" />
-            </li>
-          </ul>
+          <Commands lines={[command]} />
         </Card>
       )}
     </div>

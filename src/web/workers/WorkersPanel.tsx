@@ -4,7 +4,8 @@ import type { LiveEvent } from '../../studio/api.ts'
 import type { SharedRun, WorkerRow, WorkersState } from '../../studio/workers/api.ts'
 import { get } from '../api.ts'
 import { useSession } from '../session.ts'
-import { Badge, Card, CopyButton } from '../ui/Card.tsx'
+import { Badge, Card } from '../ui/Card.tsx'
+import { Commands } from '../ui/Commands.tsx'
 import { duration, number } from '../ui/format.ts'
 import { plural } from '../ui/plural.ts'
 import './workers.css'
@@ -69,20 +70,12 @@ const Away = ({ state: { away } }: { state: WorkersState }) => (
   </div>
 )
 
-const NoWorker = ({ address }: { address: string }) => {
-  const command = `attune worker ${address}`
-  return (
-    <>
-      <p className="soft">No worker is there. Start one on each machine that is to help:</p>
-      <ul className="commands">
-        <li>
-          <code>{command}</code>
-          <CopyButton text={command} label="Copy the command" />
-        </li>
-      </ul>
-    </>
-  )
-}
+const NoWorker = ({ address }: { address: string }) => (
+  <>
+    <p className="soft">No worker is there. Start one on each machine that is to help:</p>
+    <Commands lines={[`attune worker ${address}`]} />
+  </>
+)
 
 const Worker = ({ worker }: { worker: WorkerRow }) => {
   const { name, host, threads, processor, shard, trouble, done, failed, seen } = worker
