@@ -70,7 +70,7 @@ await makeInputs(work, cli)
 const model = ['--model', flags.model ?? join(work, 'smollm2'), '--threads', '1']
 const lora = ['--lora-r', '32', '--lora-target', 'q_proj,v_proj', '--no-shuffle', '--epochs', '1', '--learning-rate', '1e-5']
 const data = (name) => ['--data', join(work, name)]
-const size = flags.small ? { steps: 2, rows: 2, tokens: 4 } : { steps: 6, rows: 12, tokens: 32 }
+const size = flags.small ? { steps: 2, rows: 2, tokens: 4, new: 4 } : { steps: 6, rows: 12, tokens: 32, new: 48 }
 
 /** A run that began with a trained adapter computes all reference log-probs before its first step. */
 const trained = join(work, 'trained')
@@ -92,7 +92,19 @@ const judgeSeconds = ({ lines }) => lines.findLast(({ event }) => event === 'end
 const steps = ({ lines }) => median(lines.filter(({ event }) => event === 'step').slice(1).map(({ seconds }) => seconds))
 const rollouts = ({ lines }) => median(lines.filter(({ event }) => event === 'step').slice(1).map((step) => step['time/rollout']))
 
+/** Completions whose model is open already; the whole of a command, so that without workers the model is read, too. */
+const completions = (form, ...flags) => ({
+  name: `generate${form}, 16 prompts x 8 completions x ${size.new} tokens`,
+  unit: 's',
+  argv: ['generate', ...model, ...data('prompts.jsonl'), '--max-samples', '16', '--num-return-sequences', '8', '--batch-size', '128', '--temperature', '1', '--min-new-tokens', `${size.new}`, '--max-new-tokens', `${size.new}`, ...flags],
+  before: ['--max-samples', '2', '--num-return-sequences', '1', '--min-new-tokens', '1', '--max-new-tokens', '1'],
+  of: ({ lines }) => lines.at(-1).at,
+  printsAll: true,
+})
+
 const cases = [
+  completions(''),
+  completions(' in int8', '--quantize', 'int8'),
   { name: 'LoRA step, 8 x 256 tokens in 4 shards', unit: 's/step', argv: ['sft', ...model, ...data('texts.jsonl'), '--batch-size', '8', ...lora, '--max-steps', '4'], of: steps },
   { name: 'rollout of GRPO, 4 prompts x 8 x 32 tokens', unit: 's', argv: ['grpo', ...model, ...data('prompts.jsonl'), '--batch-size', '4', '--num-generations', '8', '--max-new-tokens', '32', '--reward', join(here, 'oddTokens.mjs'), ...lora, '--max-steps', '3'], of: rollouts },
   { name: 'DPO LoRA step with reference log-probs, 8 pairs of 120 + 136', unit: 's/step', argv: ['dpo', ...model, ...data('equal.jsonl'), '--batch-size', '8', ...lora, '--max-steps', '4'], of: steps },
@@ -102,12 +114,12 @@ const cases = [
 
 console.log('| work | without workers, one thread | one worker | two workers | overhead of one | two over one |')
 console.log('| --- | --- | --- | --- | --- | --- |')
-for (const { name, argv, unit, of, isLast, before } of cases.filter(({ name }) => !flags.only || name.startsWith(flags.only))) {
+for (const { name, argv, unit, of, isLast, before, printsAll } of cases.filter(({ name }) => !flags.only || name.startsWith(flags.only))) {
   const times = [[], [], []]
   for (let round = 0; round < rounds; round++)
     for (const count of [0, 1, 2]) {
       const workers = await Promise.all(Array.from({ length: count }, (_, i) => startWorker(i)))
-      const shared = ['--output', join(work, 'run'), ...(count ? ['--workers', url] : [])]
+      const shared = [...(printsAll ? [] : ['--output', join(work, 'run')]), ...(count ? ['--workers', url] : [])]
       const forget = () => {
         for (const made of [join(work, 'run'), join(work, 'cache', 'reference')]) rmSync(made, { recursive: true, force: true })
       }

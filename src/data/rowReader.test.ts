@@ -307,6 +307,7 @@ describe('rows', () => {
         details: expect.arrayContaining([
           "nearest is prompt, completion, label: --column 'prompt=Customer wrote' --column 'completion=We answered' --column label=Rating",
           "dpo reads the rows where \"Better answer\" has an answer as pairs: --column 'prompt=Customer wrote' --column 'chosen=Better answer' --column 'rejected=We answered'",
+          expect.stringContaining('for a chat model add --chat'),
         ]),
       }),
     )

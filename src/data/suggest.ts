@@ -191,13 +191,19 @@ const neededColumns = (as?: Wanted): string[] =>
     return `${commands} ${commands.includes(' and ') ? 'need' : 'needs'} ${words}`
   })
 
-/** The nearest kind and the flags that would read the record as it; undefined where there are none. */
-export const nearestColumns = (record: Columns, as?: Wanted): string | undefined => {
+/** The set of columns that the record comes nearest to; undefined where none fits. */
+const nearestSet = (record: Columns, as?: Wanted) => {
   const kinds = as ? [as] : (['ranking', 'unpaired', 'sft'] as const)
-  const [best] = kinds
+  return kinds
     .flatMap((kind) => needs[kind].sets.map((roles) => ({ roles, guess: assign(record, roles) })))
     .filter(({ guess }) => guess.columns.size > 0)
     .sort((a, b) => rating(b.guess, b.roles) - rating(a.guess, a.roles))
+    .at(0)
+}
+
+/** The nearest kind and the flags that would read the record as it; undefined where there are none. */
+export const nearestColumns = (record: Columns, as?: Wanted): string | undefined => {
+  const best = nearestSet(record, as)
   if (!best) return undefined
   const { columns, guessed, missing } = best.guess
   const flags = [...best.roles.flatMap((role) => columnFlag(role, columns.get(role))), ...labelFlag(columns, record)]
@@ -229,7 +235,16 @@ export const suggestion = (record: Columns, as?: Wanted): string[] => [
   ...neededColumns(as),
   nearestColumns(record, as) ?? held(record, as),
   ...(as ? [] : besideLabel(record)),
+  ...chatFlag(record, as),
 ]
+
+/** Plain prompts are no messages yet: a stranger's table seldom comes in the form of a chat. */
+const chatFlag = (record: Columns, as?: Wanted): string[] => {
+  const prompt = nearestSet(record, as)?.guess.columns.get('prompt')
+  return prompt !== undefined && typeof record[prompt] === 'string'
+    ? ["for a chat model add --chat: texts are then read as a user's messages and the assistant's"]
+    : []
+}
 
 /** More columns that fit by name are better; those that only values speak for, or that lack some, are worse. */
 const rating = ({ score, guessed, missing }: Guess, roles: readonly Role[]) =>
