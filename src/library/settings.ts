@@ -1295,6 +1295,8 @@ export interface CompareSettings<Row extends PromptRow = UnknownPromptRow> {
    * @default {}
    */
   column?: Record<string, string>
+  /** A column of `data` that says which prompts are alike, such as their kind: intervals and tests take prompts of one value together (default: each prompt stands for itself). */
+  cluster?: string
   /** Use the first so many prompts. */
   maxSamples?: number
   /** Give each plain prompt as a user's message (default: if one of the runs was trained with `chat`). */

@@ -4,7 +4,7 @@
  * intervals and the same p on every machine.
  *
  * In a comparison the unit that is resampled is the prompt, never the completion: completions of one prompt are not
- * independent of each other.
+ * independent of each other. Where prompts come in clusters that are alike, such as questions of one kind, it is the cluster.
  */
 import { philox, rng } from '../util/rng.ts'
 import { type Interval, unbounded } from './intervals.ts'
@@ -65,16 +65,32 @@ export const percentileInterval = (values: readonly number[]): { low: number; hi
   return { low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) }
 }
 
+/** The cluster of each prompt, by name. Prompts of one cluster are drawn together; undefined where each stands for itself. */
+export type Clusters = readonly string[] | undefined
+
+/** The indices of the prompts of each cluster. */
+const membersOf = (clusters: readonly string[]): number[][] => {
+  const members = new Map<string, number[]>()
+  clusters.forEach((cluster, i) => {
+    members.set(cluster, [...(members.get(cluster) ?? []), i])
+  })
+  return [...members.values()]
+}
+
 /**
- * The percentile bootstrap (Efron 1979) over prompts, widened by sqrt(n / (n - 1)) because resamples of few prompts vary
- * too little (Hesterberg 2015). Infinite for fewer than two prompts. Resamples in which the statistic is not defined are
- * left out.
+ * The percentile bootstrap (Efron 1979) over prompts, or over clusters of them, widened by sqrt(n / (n - 1)) because
+ * resamples of few vary too little (Hesterberg 2015). Infinite for fewer than two. Resamples in which the statistic is not
+ * defined are left out.
  */
-export const bootstrapInterval = (size: number, statistic: Statistic, draws: Draws): Interval => {
+export const bootstrapInterval = (size: number, statistic: Statistic, draws: Draws, clusters?: Clusters): Interval => {
   const value = statistic(Uint32Array.from({ length: size }, (_, i) => i))
-  if (size < 2) return unbounded(value)
-  const { low, high } = percentileInterval(draws.resamples(size).map(statistic).filter(Number.isFinite))
-  const widened = (end: number) => value + Math.sqrt(size / (size - 1)) * (end - value)
+  const members = clusters && membersOf(clusters)
+  const units = members?.length ?? size
+  if (units < 2) return unbounded(value)
+  const drawn = draws.resamples(units)
+  const rows = members ? drawn.map((draw) => Uint32Array.from(Array.from(draw, (k) => members[k]).flat())) : drawn
+  const { low, high } = percentileInterval(rows.map(statistic).filter(Number.isFinite))
+  const widened = (end: number) => value + Math.sqrt(units / (units - 1)) * (end - value)
   return { value, low: widened(low), high: widened(high) }
 }
 
@@ -97,8 +113,7 @@ export const bootstrapGroups = <R>(count: number, statistic: (resample: Resample
   })
 
 /** The values at these indices. */
-export const picked = (values: readonly number[], rows: Iterable<number>): number[] =>
-  Array.from(rows, (i) => values[i])
+export const picked = <T>(values: readonly T[], rows: Iterable<number>): T[] => Array.from(rows, (i) => values[i])
 
 /** The mean of values over resampled prompts. */
 export const meanOver =
@@ -110,8 +125,8 @@ export const meanOver =
   }
 
 /** The mean of values, one for each prompt, with its bootstrap interval. */
-export const meanInterval = (values: readonly number[], draws: Draws): Interval =>
-  bootstrapInterval(values.length, meanOver(values), draws)
+export const meanInterval = (values: readonly number[], draws: Draws, clusters?: Clusters): Interval =>
+  bootstrapInterval(values.length, meanOver(values), draws, clusters)
 
 /** Sums that differ by less than this part of their terms differ by rounding alone, and count as equal. */
 const rounding = 1e-9
@@ -120,10 +135,11 @@ const rounding = 1e-9
  * The two-sided permutation test of paired differences (Fisher 1935): if the two policies did not differ, each prompt's
  * difference could as well have had the other sign. It holds for any distribution of the differences, however heavy its
  * tails.
- * @param differences one for each prompt, in any unit
+ * @param given differences, one for each prompt, in any unit; prompts of one cluster change their signs together
  * @returns p. All signs are counted where there are no more of them than drawn ones; then p is exact
  */
-export const signFlipTest = (differences: readonly number[], draws: Draws): number => {
+export const signFlipTest = (given: readonly number[], draws: Draws, clusters?: Clusters): number => {
+  const differences = clusters ? membersOf(clusters).map((rows) => sum(picked(given, rows))) : given
   const nonzero = differences.filter((x) => x !== 0)
   const sizes = Float64Array.from(nonzero, Math.abs)
   const observed = Math.abs(sum(nonzero)) - rounding * sum(nonzero.map(Math.abs))

@@ -312,6 +312,15 @@ describe('bad input is refused before anything is written', () => {
     await expect(readPrompts(settingsOf({ data }), [reading], [{ requirePrompt }])).rejects.toMatchObject(refused)
   })
 
+  it('prompts of too few kinds, and of none', async () => {
+    await writeFile(at('kinds.jsonl'), '{"prompt": "One day", "kind": "a"}\n{"prompt": "The dog", "kind": "b"}\n')
+    const data = [at('kinds.jsonl')]
+    await expect(run({ data, cluster: 'kind' })).rejects.toThrow(
+      '--cluster: puts the prompts into 2 clusters; with fewer than 6 no test can find a difference',
+    )
+    await expect(run({ data, cluster: 'topic' })).rejects.toThrow(/topic.*is not there; columns are prompt, kind/)
+  })
+
   it('no prompts, and a folder of something else', async () => {
     await writeFile(at('empty.jsonl'), '')
     await expect(run({ data: [at('empty.jsonl')] })).rejects.toMatchObject({ exitCode: 2 })

@@ -68,7 +68,7 @@ export async function* compare(
   const judges = await openJudges({ ...settings, functions, sharing }, sft, policies)
   const chat = settings.chat ?? (await readsChats(base, policies))
   const checkpoints = policies.flatMap(({ runs }) => runs.flatMap((run) => run.checkpoints))
-  const { prompts, warnings } = await readPrompts({ ...settings, chat }, [sft, ...checkpoints], judges)
+  const { prompts, clusters, warnings } = await readPrompts({ ...settings, chat }, [sft, ...checkpoints], judges)
   const unlock = await claim(root)
   try {
     yield {
@@ -91,7 +91,7 @@ export async function* compare(
     )
     const completions = yield* collectCompletions(sets, judges, context)
     if (!completions) return yield { event: 'stopped', output: root }
-    const data = comparisonData(sft, policies, judges, completions, settings)
+    const data = comparisonData({ sft, policies, judges, completions, clusters }, settings)
     const written = await writeComparison(root, {
       findings: findingsOf(data),
       warnings: warnings.map(({ message }) => message),
@@ -165,11 +165,20 @@ const comparisonWarnings = (
 }
 
 const comparisonData = (
-  sft: ComparedPolicy,
-  policies: readonly PolicyRuns[],
-  judges: readonly Judge[],
-  completions: ReadonlyMap<ComparedPolicy, ScoredCompletions>,
-  { seed }: CompareSettings,
+  {
+    sft,
+    policies,
+    judges,
+    completions,
+    clusters,
+  }: {
+    sft: ComparedPolicy
+    policies: readonly PolicyRuns[]
+    judges: readonly Judge[]
+    completions: ReadonlyMap<ComparedPolicy, ScoredCompletions>
+    clusters: readonly string[] | undefined
+  },
+  { seed, cluster }: CompareSettings,
 ): ComparisonData => ({
   seed,
   sft: { ...completions.get(sft)!, name: sft.title },
@@ -178,6 +187,7 @@ const comparisonData = (
     runs: runs.map(({ checkpoints }) => checkpoints.map((checkpoint) => completions.get(checkpoint)!)),
   })),
   judges: judges.map(({ name, trained }) => ({ name, trained })),
+  ...(clusters && { clusters: { column: cluster!, of: clusters } }),
 })
 
 const examplePrompts = 3

@@ -220,6 +220,10 @@ describe('a comparison', () => {
     expect(limits).toContain('There are 2 tests between the models and 4 tests against base; if there is no')
     expect(limits).toContain('Each model is one training run')
     expect(limits).toContain('6 rewards of scalar are no number, left out and not counted as 0')
+    const kinds = conclusionsOf({ ...findings, clusters: { column: 'kind', count: 8 } }, 64).limits.join(' ')
+    expect(kinds).toContain(
+      'Prompts with the same kind may be alike, so they are taken together: intervals and tests rest on 8 clusters.',
+    )
     const words = wordsOf(conclusions)
     expect(words[0]).toBe(`${conclusions.headline}.`)
     expect(words.at(-1)).toBe(limits)

@@ -355,13 +355,18 @@ const testsText = ({ between, against, sft }: CompareFindings): string => {
 }
 
 const limits = (findings: CompareFindings): string[] => {
-  const { prompts, samples, policies, judges, sft } = findings
+  const { prompts, clusters, samples, policies, judges, sft } = findings
   const runs = Math.max(...policies.map((policy) => policy.runs))
   const [, only, ...others] = policies
   const trained = others.length ? 'Each model' : only.name
   const constant = judges.filter(({ scale }) => !scale).map(({ name }) => name)
   return [
     `All of it is about what these judges prefer on ${plural(prompts, 'held-out prompt')} with ${plural(samples, 'answer')} each.`,
+    ...(clusters
+      ? [
+          `Prompts with the same ${clusters.column} may be alike, so they are taken together: intervals and tests rest on ${plural(clusters.count, 'cluster')}.`,
+        ]
+      : []),
     `An interval in brackets holds the true value in 95 of 100 cases. ${testsText(findings)}`,
     runs === 1
       ? `${trained} is one training run: another seed could turn what is concluded, and nothing here says how easily.`

@@ -5,7 +5,7 @@
  * question, over all its pairs and judges, are corrected together (Holm).
  */
 import type { Interval } from '../../statistics/intervals.ts'
-import { type Draws, holm, makeDraws, meanInterval } from '../../statistics/resampling.ts'
+import { type Clusters, type Draws, holm, makeDraws, meanInterval, picked } from '../../statistics/resampling.ts'
 import { mean } from '../../statistics/summary.ts'
 import { countNgrams, distinctNgrams, selfBleu, tokenize13a } from './diversity.ts'
 import { type AtEqualKl, bestOfN, type PathPoint, rewardAtEqualKl, type TrainingPath } from './kl.ts'
@@ -51,6 +51,8 @@ export type ComparisonData = {
   policies: readonly PolicyCompletions[]
   judges: readonly JudgeInfo[]
   seed: number
+  /** A column of the data, and its value in each prompt's row: prompts of one value are drawn together. */
+  clusters?: { column: string; of: readonly string[] }
 }
 
 export type PolicyFindings = {
@@ -90,6 +92,8 @@ export type Frontier = {
 export type CompareFindings = {
   sft: string
   prompts: number
+  /** By what prompts are drawn together, and how many clusters of them there are. */
+  clusters?: { column: string; count: number }
   samples: number
   judges: (JudgeInfo & { scale?: Scale; failed: number })[]
   policies: PolicyFindings[]
@@ -114,24 +118,28 @@ export const findingsOf = (data: ComparisonData, draws: Draws = makeDraws(data.s
   const all = [sft, ...data.policies]
   const judges = data.judges.map(({ name }) => name)
   const scales = new Map(judges.map((judge) => [judge, scaleOf(runsOf(sft, rewardsOf(judge)))]))
-  const context: JudgeContext = { judges, scales, draws }
+  const units: Units = { draws, clusters: data.clusters?.of }
+  const context: JudgeContext = { judges, scales, units }
   const pairs = data.policies.flatMap((a, i) => data.policies.slice(i + 1).map((b) => [a, b] as const))
   return {
     sft: sft.name,
     prompts: data.sft.texts.length,
+    ...(data.clusters && {
+      clusters: { column: data.clusters.column, count: new Set(data.clusters.of).size },
+    }),
     samples: data.sft.texts[0]?.length ?? 0,
     judges: data.judges.map((judge) => ({
       ...judge,
       scale: scales.get(judge.name),
       failed: all.reduce((sum, policy) => sum + countFailed(runsOf(policy, rewardsOf(judge.name))), 0),
     })),
-    policies: policiesOf(all, draws),
-    table: all.flatMap((policy) => judges.map((judge) => cellOf(policy, judge, scales.get(judge), draws))),
+    policies: policiesOf(all, units),
+    table: all.flatMap((policy) => judges.map((judge) => cellOf(policy, judge, scales.get(judge), units))),
     between: corrected(pairs.flatMap(([a, b]) => comparePolicies(a, b, context))),
     against: corrected(
       data.policies.flatMap((policy) => comparePolicies(policy, repeated(sft, policy.runs.length), context)),
     ),
-    frontiers: judges.flatMap((judge) => frontierOf(sft, data.policies, judge, scales.get(judge), draws) ?? []),
+    frontiers: judges.flatMap((judge) => frontierOf(sft, data.policies, judge, scales.get(judge), units) ?? []),
   }
 }
 
@@ -141,13 +149,13 @@ const repeated = (sft: PolicyCompletions, times: number): PolicyCompletions => (
   runs: Array.from({ length: times }, () => sft.runs[0]),
 })
 
-type JudgeContext = { judges: readonly string[]; scales: ReadonlyMap<string, Scale | undefined>; draws: Draws }
+type JudgeContext = { judges: readonly string[]; scales: ReadonlyMap<string, Scale | undefined>; units: Units }
 
 /** Compares two policies under each judge. */
 const comparePolicies = (
   a: PolicyCompletions,
   b: PolicyCompletions,
-  { judges, scales, draws }: JudgeContext,
+  { judges, scales, units }: JudgeContext,
 ): PairFindings[] =>
   judges.map((judge) => {
     const judged = (policy: PolicyCompletions) => ({
@@ -156,19 +164,19 @@ const comparePolicies = (
       lengths: runsOf(policy, charactersOf),
     })
     const scale = scales.get(judge)
-    const comparison = comparePair(judged(a), judged(b), judge, { draws, scale })
-    const equalKl = scale && equalKlOf(a, b, judge, scale, draws)
+    const comparison = comparePair(judged(a), judged(b), judge, { ...units, scale })
+    const equalKl = scale && equalKlOf(a, b, judge, scale, units)
     return { ...comparison, ...(equalKl && { equalKl }) }
   })
 
 /** Undefined where the KL of neither policy is clearly larger, or where a KL is not known. */
-const equalKlOf = (a: PolicyCompletions, b: PolicyCompletions, judge: string, scale: Scale, draws: Draws) => {
+const equalKlOf = (a: PolicyCompletions, b: PolicyCompletions, judge: string, scale: Scale, units: Units) => {
   const [pathsA, pathsB] = [a, b].map(({ runs }) => runs.map((run) => trainingPathOf(run, judge, scale)))
   for (const [far, near, farther] of [
     [pathsA, pathsB, a.name],
     [pathsB, pathsA, b.name],
   ] as const) {
-    const atEqualKl = rewardAtEqualKl(far, near, judge, draws)
+    const atEqualKl = rewardAtEqualKl(far, near, judge, units.draws, units.clusters)
     if (atEqualKl) return { ...atEqualKl, farther }
   }
   return undefined
@@ -189,11 +197,18 @@ const corrected = (pairs: PairFindings[]): PairFindings[] => {
   return pairs.map((pair) => ({ ...pair, corrected: ps.get(pair) ?? pair.p }))
 }
 
-const finite = (values: readonly number[]) => values.filter(Number.isFinite)
+/** What is drawn for intervals and tests: prompts, or clusters of them. */
+type Units = { draws: Draws; clusters: Clusters }
 
-const cellOf = (policy: PolicyCompletions, judge: string, scale: Scale | undefined, draws: Draws): Cell => {
+/** The mean of the values that are known, one for each prompt. */
+const meanOfKnown = (values: readonly number[], { draws, clusters }: Units): Interval => {
+  const known = values.flatMap((value, i) => (Number.isFinite(value) ? [i] : []))
+  return meanInterval(picked(values, known), draws, clusters && picked(clusters, known))
+}
+
+const cellOf = (policy: PolicyCompletions, judge: string, scale: Scale | undefined, units: Units): Cell => {
   const rewards = runsOf(policy, rewardsOf(judge))
-  const over = (runs: Runs) => meanInterval(finite(promptMeans(runs)), draws)
+  const over = (runs: Runs) => meanOfKnown(promptMeans(runs), units)
   return {
     policy: policy.name,
     judge,
@@ -203,7 +218,7 @@ const cellOf = (policy: PolicyCompletions, judge: string, scale: Scale | undefin
   }
 }
 
-const policiesOf = (all: readonly PolicyCompletions[], draws: Draws): PolicyFindings[] => {
+const policiesOf = (all: readonly PolicyCompletions[], units: Units): PolicyFindings[] => {
   /** Of each policy [runs][prompts][samples] the words of a completion. */
   const words = new Map(
     all.map((policy) => [policy, finalModels(policy).map(({ texts }) => texts.map((row) => row.map(tokenize13a)))]),
@@ -217,7 +232,7 @@ const policiesOf = (all: readonly PolicyCompletions[], draws: Draws): PolicyFind
   }))
   return all.map((policy) => {
     const over = (of: (completions: ScoredCompletions) => PerCompletion) =>
-      meanInterval(finite(promptMeans(runsOf(policy, of))), draws)
+      meanOfKnown(promptMeans(runsOf(policy, of)), units)
     const selfBleus = words.get(policy)!.map((run) => run.map((completions) => [selfBleu(completions)]))
     const hasKl = finalModels(policy).every(({ kl }) => kl)
     return {
@@ -229,7 +244,7 @@ const policiesOf = (all: readonly PolicyCompletions[], draws: Draws): PolicyFind
       distinct: ngramLimits.map(({ n, most }) =>
         mean(completionsOf(policy).map((texts) => distinctNgrams(texts, n, most))),
       ),
-      selfBleu: meanInterval(finite(promptMeans(selfBleus)), draws),
+      selfBleu: meanOfKnown(promptMeans(selfBleus), units),
     }
   })
 }
@@ -240,10 +255,10 @@ const frontierOf = (
   policies: readonly PolicyCompletions[],
   judge: string,
   scale: Scale | undefined,
-  draws: Draws,
+  units: Units,
 ): Frontier | undefined => {
   if (!scale) return undefined
-  const over = (values: readonly number[]) => meanInterval(finite(values), draws)
+  const over = (values: readonly number[]) => meanOfKnown(values, units)
   const paths = policies.flatMap(({ name, runs }) =>
     runs.map((run) => ({
       policy: name,
@@ -256,5 +271,5 @@ const frontierOf = (
   )
   if (!paths.some(({ points }) => points.length)) return undefined
   const sftRewards = runsOf(sft, rewardsOf(judge)).map((run) => standardized(run, scale))
-  return { judge, paths, best: bestOfN(sftRewards, draws) }
+  return { judge, paths, best: bestOfN(sftRewards, units.draws, units.clusters) }
 }

@@ -5,7 +5,14 @@
 import { type KlEstimator, klEstimate } from '../../objectives/kl.ts'
 import { expectedBest } from '../../recipes/bestOfN.ts'
 import type { Interval } from '../../statistics/intervals.ts'
-import { bootstrapInterval, type Draws, meanOver, picked } from '../../statistics/resampling.ts'
+import {
+  bootstrapInterval,
+  type Clusters,
+  type Draws,
+  meanInterval,
+  meanOver,
+  picked,
+} from '../../statistics/resampling.ts'
 import type { Runs } from './rewards.ts'
 
 type CompletionKl = { k1: number; k3: number }
@@ -59,6 +66,7 @@ export const rewardAtEqualKl = (
   near: readonly TrainingPath[],
   judge: string,
   draws: Draws,
+  clusters?: Clusters,
 ): AtEqualKl | undefined => {
   if ([...far, ...near].some((path) => path.length === 0)) return undefined
   const ofJudge = (path: TrainingPath) => path.map(({ kl, rewards }) => ({ kl, reward: rewards.get(judge) ?? [] }))
@@ -69,7 +77,8 @@ export const rewardAtEqualKl = (
     path.map(({ kl, reward }) => [meanOver(picked(kl, rows)), meanOver(picked(reward, rows))] as const)
   const [farther, nearer] = [farPaths.map(kept), nearEnds.map(kept)]
   const average = (of: (k: number) => number) => nearEnds.reduce((sum, _, k) => sum + of(k), 0) / nearEnds.length
-  const over = (statistic: (draw: Uint32Array) => number) => bootstrapInterval(rows.length, statistic, draws)
+  const over = (statistic: (draw: Uint32Array) => number) =>
+    bootstrapInterval(rows.length, statistic, draws, clusters && picked(clusters, rows))
   const klOf = (paths: typeof farther) => (draw: Uint32Array) => average((k) => paths[k].at(-1)![0](draw))
   const gap = over((draw) => klOf(farther)(draw) - klOf(nearer)(draw))
   if (!(gap.low > 0)) return undefined
@@ -103,14 +112,18 @@ const rewardAt = (path: Statistics, kl: number, draw: Uint32Array): number => {
  * log n - (n - 1) / n (Beirami et al. 2024).
  * @param rewards of the base model under the judge, standardized
  */
-export const bestOfN = (rewards: Runs, draws: Draws): { n: number; kl: number; reward: Interval }[] => {
-  const known = (rewards[0] ?? [])
-    .map((_, i) => rewards.flatMap((run) => run[i]).filter(Number.isFinite))
-    .filter(({ length }) => length > 0)
+export const bestOfN = (
+  rewards: Runs,
+  draws: Draws,
+  clusters?: Clusters,
+): { n: number; kl: number; reward: Interval }[] => {
+  const all = (rewards[0] ?? []).map((_, i) => rewards.flatMap((run) => run[i]).filter(Number.isFinite))
+  const rows = all.flatMap(({ length }, i) => (length > 0 ? [i] : []))
+  const known = picked(all, rows)
   const most = Math.min(...known.map(({ length }) => length))
   return Array.from({ length: Number.isFinite(most) ? most : 0 }, (_, i) => i + 1).map((n) => {
     const values = known.map((row) => expectedBest(row, n))
-    const reward = bootstrapInterval(values.length, meanOver(values), draws)
+    const reward = meanInterval(values, draws, clusters && picked(clusters, rows))
     return { n, kl: Math.log(n) - (n - 1) / n, reward }
   })
 }

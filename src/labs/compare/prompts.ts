@@ -7,6 +7,7 @@ import { readBy } from '../../generate/tokenization.node.ts'
 import { unreadWarnings } from '../../recipes/trainer/dataset.ts'
 import { rewardColumns } from '../../rewards/open.ts'
 import { atPlace, badInput } from '../../util/fault.ts'
+import { plural } from '../../util/format.ts'
 import type { Judge } from './judges.ts'
 import type { ComparedPolicy } from './policies.ts'
 import type { CompareSettings } from './settings.ts'
@@ -16,6 +17,8 @@ export type Warning = { event: 'warning'; code: string; message: string }
 export type Prompts = {
   /** By the policies' `promptKey`, in the same order. */
   prompts: Map<string, PromptExample[]>
+  /** Of each prompt the value of --cluster's column. */
+  clusters?: string[]
   warnings: Warning[]
 }
 
@@ -25,14 +28,14 @@ export const readPrompts = async (
   policies: readonly ComparedPolicy[],
   judges: readonly Pick<Judge, 'requirePrompt'>[],
 ): Promise<Prompts> => {
-  const { data, column, chat, maxSamples, reward = [], judge = [], maxNewTokens } = settings
+  const { data, column, chat, maxSamples, cluster, reward = [], judge = [], maxNewTokens } = settings
   const rows = await openRows(data, {
     as: 'prompt',
     columns: column,
     chat,
     maxSamples,
     resolve: resolveDataset,
-    record: rewardColumns([...reward, ...judge]),
+    record: [...rewardColumns([...reward, ...judge]), ...(cluster === undefined ? [] : [cluster])],
   })
   const readers = [...new Map(policies.map((policy) => [policy.promptKey, policy])).values()]
   const room = Math.min(...policies.map(({ tokenization }) => tokenization.limits.maxLength)) - maxNewTokens
@@ -59,6 +62,8 @@ export const readPrompts = async (
     throw badInput('empty-data', `none of ${leftOut} prompts leaves room for an answer; lower --max-new-tokens`, {
       file: rows.files.join(', '),
     })
+  const read = [...prompts.values()][0]
+  const clusters = cluster === undefined ? undefined : clustersOf(read, cluster)
   const warnings: Warning[] = [...unreadWarnings([rows])]
   if (leftOut)
     warnings.unshift({
@@ -66,5 +71,20 @@ export const readPrompts = async (
       code: 'prompts-left-out',
       message: `${leftOut} of ${rows.length} prompts are empty or leave no room for a completion of ${maxNewTokens} tokens; they are left out.`,
     })
-  return { prompts, warnings }
+  return { prompts, clusters, warnings }
+}
+
+/** With fewer no test could find a difference: of five clusters, two of 32 ways to choose their signs are as extreme as all alike. */
+const leastClusters = 6
+
+const clustersOf = (prompts: readonly PromptExample[], column: string): string[] => {
+  const clusters = prompts.map(({ record }) => JSON.stringify(record[column]))
+  const count = new Set(clusters).size
+  if (count < leastClusters)
+    throw badInput(
+      'bad-flag',
+      `puts the prompts into ${plural(count, 'cluster')}; with fewer than ${leastClusters} no test can find a difference`,
+      { flag: '--cluster' },
+    )
+  return clusters
 }

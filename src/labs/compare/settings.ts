@@ -48,6 +48,11 @@ export const compareSchema = z.object({
   maxNewTokens: count().default(128).describe('maximum number of tokens of a completion'),
   temperature: positive().default(1).describe('of sampling the answers; KL is estimated at this temperature, too'),
   column: dataFields.column,
+  cluster: text('COLUMN')
+    .optional()
+    .describe(
+      'a column of --data that says which prompts are alike, such as their kind: intervals and tests take prompts of one value together (default: each prompt stands for itself)',
+    ),
   maxSamples: count().optional().describe('use the first so many prompts'),
   chat: z
     .boolean()

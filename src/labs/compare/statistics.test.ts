@@ -143,6 +143,30 @@ describe('two policies under a judge', () => {
     })
   })
 
+  it('of prompts that are alike in clusters are as sure as the clusters are many', () => {
+    const copies = 5
+    const [once, copied] = [1, copies].map((times) =>
+      (['a', 'b'] as const).map((name, k): JudgedPolicy => {
+        const random = rng(8, k)
+        const each = Array.from({ length: 12 }, (_, i) => [random.normal(i) + 0.7 * (1 - k)])
+        const rows = each.flatMap((row) => Array.from({ length: times }, () => row))
+        return { name, rewards: [rows], lengths: [rows.map((row) => row.map((x) => Math.round(9 * x)))] }
+      }),
+    )
+    const clusters = Array.from({ length: 12 * copies }, (_, i) => String(Math.floor(i / copies)))
+    const options = { draws, scale: { mean: 0, std: 1 } }
+    const clustered = comparePair(copied[0], copied[1], 'judge', { ...options, clusters })
+    const close = (value: unknown): unknown =>
+      typeof value === 'number'
+        ? expect.closeTo(value, 9)
+        : value && typeof value === 'object'
+          ? Object.fromEntries(Object.entries(value).map(([name, each]) => [name, close(each)]))
+          : value
+    const expected = comparePair(once[0], once[1], 'judge', options)
+    expect(clustered).toEqual(close({ ...expected, prompts: 12 * copies }))
+    expect(comparePair(copied[0], copied[1], 'judge', options).p).toBeLessThan(expected.p / 10)
+  })
+
   it('have an interval over training seeds', () => {
     const run = (rate: number) => Array.from({ length: 10 }, (_, i) => [i < 10 * rate ? 1 : -1])
     const zero = Array.from({ length: 10 }, () => [0])

@@ -4,9 +4,18 @@
  * Which policy is preferred is decided by win rates, because they mean the same whatever the scale of a judge is.
  * Differences of rewards are in standard deviations of the base model's own rewards under that judge.
  */
+
+import { clusteredError } from '../../statistics/clusters.ts'
 import { type Interval, tInterval, wilson } from '../../statistics/intervals.ts'
 import { linearRegression } from '../../statistics/regression.ts'
-import { bootstrapInterval, type Draws, meanInterval, picked, signFlipTest } from '../../statistics/resampling.ts'
+import {
+  bootstrapInterval,
+  type Clusters,
+  type Draws,
+  meanInterval,
+  picked,
+  signFlipTest,
+} from '../../statistics/resampling.ts'
 import { mean, standardError } from '../../statistics/summary.ts'
 import { promptMeans, type Runs, type Scale } from './rewards.ts'
 
@@ -65,7 +74,8 @@ export type Comparison = {
 /** One of the two policies, under one judge. */
 export type JudgedPolicy = { name: string; rewards: Runs; lengths: Runs }
 
-type PairOptions = { draws: Draws; scale?: Scale }
+/** @param clusters of all prompts */
+type PairOptions = { draws: Draws; clusters?: Clusters; scale?: Scale }
 
 /** Wins less losses, -1 to 1, as a win rate, 0 to 1. */
 const asRate = ({ value, low, high }: Interval): Interval => {
@@ -81,10 +91,11 @@ export const comparePair = (
   a: JudgedPolicy,
   b: JudgedPolicy,
   judge: string,
-  { draws, scale }: PairOptions,
+  { draws, clusters: ofAll, scale }: PairOptions,
 ): Comparison => {
   const all = outcomes(a.rewards, b.rewards)
   const kept = all.flatMap((each, i) => (each ? [i] : []))
+  const clusters = ofAll && picked(ofAll, kept)
   const scores = kept.map((i) => all[i]!.wins - all[i]!.losses)
   /** Of each prompt that both have a reward for: the mean of a less that of b. */
   const differenceOf = (key: 'rewards' | 'lengths') => {
@@ -94,7 +105,7 @@ export const comparePair = (
   const longer = differenceOf('lengths')
   const differences = scale && differenceOf('rewards').map((x) => x / scale.std)
   const share = (key: keyof Outcome) => mean(kept.map((i) => all[i]![key]))
-  const p = kept.length > 1 ? signFlipTest(scores, draws) : Number.NaN
+  const p = kept.length > 1 ? signFlipTest(scores, draws, clusters) : Number.NaN
   return {
     a: a.name,
     b: b.name,
@@ -103,11 +114,11 @@ export const comparePair = (
     p,
     corrected: p,
     outcome: { wins: share('wins'), ties: share('ties'), losses: share('losses') },
-    winRate: winRateOf(scores, draws),
-    difference: differences && meanInterval(differences, draws),
-    longer: meanInterval(longer, draws),
-    controlled: atEqualLength(longer, scores, differences, draws),
-    detectable: (1 + detectableErrors * standardError(scores)) / 2,
+    winRate: winRateOf(scores, draws, clusters),
+    difference: differences && meanInterval(differences, draws, clusters),
+    longer: meanInterval(longer, draws, clusters),
+    controlled: atEqualLength({ longer, scores, differences }, draws, clusters),
+    detectable: (1 + detectableErrors * (clusters ? clusteredError(scores, clusters) : standardError(scores))) / 2,
     ...(a.rewards.length > 1 && { seeds: overSeeds(a.rewards, b.rewards) }),
   }
 }
@@ -122,19 +133,23 @@ const outcomes = (a: Runs, b: Runs) =>
   )
 
 /** Where every prompt has the same score, resampling has no spread; Wilson's interval of counted votes has. */
-const winRateOf = (scores: readonly number[], draws: Draws): Interval => {
+const winRateOf = (scores: readonly number[], draws: Draws, clusters: Clusters): Interval => {
   const alike = scores.length > 1 && scores.every((score) => score === scores[0])
-  if (!alike) return asRate(meanInterval(scores, draws))
-  const { share, low, high } = wilson((scores.length * (1 + scores[0])) / 2, scores.length)
+  if (!alike) return asRate(meanInterval(scores, draws, clusters))
+  const units = clusters ? new Set(clusters).size : scores.length
+  const { share, low, high } = wilson((units * (1 + scores[0])) / 2, units)
   return { value: share, low, high }
 }
 
 /** Undefined for fewer than four prompts, and where the lengths do not vary. */
 const atEqualLength = (
-  longer: readonly number[],
-  scores: readonly number[],
-  differences: readonly number[] | undefined,
+  {
+    longer,
+    scores,
+    differences,
+  }: { longer: readonly number[]; scores: readonly number[]; differences: readonly number[] | undefined },
   draws: Draws,
+  clusters: Clusters,
 ): AtEqualLength | undefined => {
   const { slope } = linearRegression(longer, scores)
   if (longer.length < 4 || !Number.isFinite(slope)) return undefined
@@ -143,6 +158,7 @@ const atEqualLength = (
       longer.length,
       (rows) => linearRegression(picked(longer, rows), picked(ys, rows)).intercept,
       draws,
+      clusters,
     )
   return {
     winRate: asRate(intercept(scores)),
