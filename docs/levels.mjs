@@ -1,84 +1,75 @@
 /**
  * Trains and compares the policies of docs/levels.md, and writes the results into the page, between the two marks.
- * `node docs/levels.mjs FOLDER [--small]`. There are two reward models, a third judge, and three policies with three seeds each.
- * Finished runs are kept and interrupted ones resume. `--small` is a trial of a minute or two that does not change the page.
+ * `node docs/levels.mjs FOLDER --model MODEL --alpaca-eval DIR --fastchat DIR [--small]`. MODEL is SmolLM2-135M-Instruct; DIR are clones of
+ * github.com/tatsu-lab/alpaca_eval and github.com/lm-sys/FastChat. Finished runs are kept and interrupted ones resume. `--small` only tests that
+ * every part works, and does not change the page.
  */
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { winnersFirst } from '../dist/labs/compare/verdicts.js'
+import { loadTokenizerFolder } from '../dist/text/tokenizer.node.js'
 import { fill, table } from './figures.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
-const base = join(here, '..', 'test', 'fixtures', 'models', 'stories260K')
-const [folder, ...flags] = process.argv.slice(2)
-const small = flags.includes('--small')
+const {
+  values: flags,
+  positionals: [folder],
+} = parseArgs({
+  allowPositionals: true,
+  options: {
+    model: { type: 'string' },
+    'alpaca-eval': { type: 'string' },
+    fastchat: { type: 'string' },
+    small: { type: 'boolean', default: false },
+  },
+})
+if (!folder || !flags.model || !flags['alpaca-eval'] || !flags.fastchat)
+  throw new Error('give FOLDER --model MODEL --alpaca-eval DIR --fastchat DIR')
+const { model: base, small } = flags
 
-/** The full sizes take about twelve minutes on two idle cores. The small ones only test that every part works. */
+/** `answer`: tokens of an answer that a reward model sees and a policy writes. The full sizes take some three hours on two idle cores. */
 const sizes = small
-  ? { pairs: 2, tokens: 16, rewardSteps: 4, policySteps: 2, save: 1, seeds: [1, 2], evalPrompts: 8, samples: 2 }
+  ? {
+      answer: 16,
+      rewardSteps: 2,
+      rewardBatch: 4,
+      policySteps: 2,
+      rewardSeeds: [1],
+      seeds: [1, 2],
+      held: 12,
+      heldPairs: 8,
+    }
   : {
-      pairs: 4,
-      tokens: 40,
-      rewardSteps: 120,
-      policySteps: 42,
-      save: 14,
+      answer: 64,
+      rewardSteps: 80,
+      rewardBatch: 12,
+      policySteps: 40,
+      rewardSeeds: [1, 2],
       seeds: [1, 2, 3],
-      evalPrompts: 100,
-      samples: 4,
+      held: 160,
+      heldPairs: 240,
     }
 
 const at = (...names) => join(resolve(folder), ...names)
 mkdirSync(at('data'), { recursive: true })
 mkdirSync(at('runs'), { recursive: true })
-const rows = (name, all) => writeFileSync(at('data', name), all.map((row) => `${JSON.stringify(row)}\n`).join(''))
+const write = (name, all) => writeFileSync(at('data', name), all.map((row) => `${JSON.stringify(row)}\n`).join(''))
 const attune = (...args) => {
-  const capture = args.includes('--json')
-  console.error(`attune ${args.slice(0, 1)} ${args[args.indexOf('--output') + 1] ?? ''}`)
-  return execFileSync(process.execPath, [join(here, '..', 'bin', 'attune.js'), ...args.map(String)], {
-    ...{ encoding: 'utf8', maxBuffer: 2 ** 28, stdio: ['ignore', capture ? 'pipe' : 'ignore', 'inherit'] },
+  console.error(`${new Date().toISOString()} attune ${args[0]} ${args[args.indexOf('--output') + 1]}`)
+  execFileSync(process.execPath, [join(here, '..', 'bin', 'attune.js'), ...args.map(String)], {
+    stdio: ['ignore', 'ignore', 'inherit'],
   })
 }
 
-// Prompts for the reward models and policies, for the third judge, and for the comparison
+// Preferences: GPT-4 between the answer of text-davinci-003 and that of another model, AlpacaEval's published annotations
 
-const names = 'Tom Lily Ben Mia Sam Anna Max Sue Tim Amy Jack Lucy Bob Jane Leo Ella Dan Zoe Nick Kim'.split(' ')
-const openings = [
-  ...['Once upon a time, there was a child called NAME. NAME', 'One day, NAME', 'NAME had a', 'NAME went to the'],
-  ...[
-    'NAME was sad because',
-    'NAME saw a',
-    'In the park, NAME',
-    'NAME and the dog',
-    'NAME wanted to',
-    'At night, NAME',
-  ],
-  ...['NAME found a', 'NAME said to Mom,', 'It was a sunny day and NAME', 'NAME liked to', 'NAME lost the'],
-]
-const prompts = names.flatMap((name, i) =>
-  openings.map((text, k) => ({ prompt: text.replaceAll('NAME', name), part: (7 * i + 3 * k) % 3 })),
-)
-const part = (k, most = prompts.length) =>
-  prompts
-    .filter((each) => each.part === k)
-    .slice(0, small ? 24 : most)
-    .map(({ prompt }) => ({ prompt }))
-rows('taught.jsonl', part(0))
-rows('third.jsonl', part(1))
-rows('held.jsonl', part(2).slice(0, sizes.evalPrompts))
-
-// The true quality of a story, which no trained model sees
-
-writeFileSync(
-  at('truth.mjs'),
-  `const kind = /\\b(happy|friends?|played|play|smiled?|love[ds]?|helped|help|hugged|hug|fun|laughed|together)\\b/g
-/** Kind words, each once, and an end of a sentence. */
-export const quality = (text) => new Set(text.match(kind) ?? []).size + (/[.!?]/.test(text) ? 0.5 : 0)
-export default (rows) => rows.map(({ completion }) => quality(completion))
-`,
-)
-const { quality } = await import(pathToFileURL(at('truth.mjs')).href)
+const tokenizer = await loadTokenizerFolder(base)
+const idsOf = (text) => tokenizer.encode(text, { specialTokens: false }).ids
+/** The first tokens of an answer: all that a policy may write. */
+const beginning = (text) => tokenizer.decode(idsOf(text.trim()).slice(0, sizes.answer))
 
 /** A hash of the text as a number from 0 to 1. */
 const uniform = (text) => {
@@ -88,89 +79,173 @@ const uniform = (text) => {
   return ((hash ^ (hash >>> 13)) >>> 0) / 2 ** 32
 }
 
-/** Pairs of completions of the model before training. The better one is preferred with a probability, as by people (Bradley-Terry). */
-const preferences = (name, seed) => {
-  const file = at('data', `${name}-pairs.jsonl`)
-  if (existsSync(file)) return
-  const printed = attune(
-    ...['generate', '--model', base, '--data', at('data', `${name}.jsonl`), '--num-return-sequences', 2 * sizes.pairs],
-    ...['--max-new-tokens', sizes.tokens, '--seed', seed, '--json'],
+const others = [
+  'text_davinci_001',
+  'alpaca-7b',
+  'phi-2',
+  'falcon-7b-instruct',
+  'falcon-40b-instruct',
+  'alpaca-farm-ppo-human',
+]
+/** Kinds of prompts of which the reward models and policies see some. Those of the others are held out. */
+const taughtKinds = ['selfinstruct', 'oasst', 'helpful_base']
+const longestPrompt = 64
+
+const annotated = others.flatMap((name) => {
+  const rows = JSON.parse(
+    readFileSync(join(flags['alpaca-eval'], 'results', name, 'alpaca_eval_gpt4', 'annotations.json'), 'utf8'),
   )
-  const made = printed
+  return rows.flatMap(({ instruction, dataset, preference, output_1, output_2 }) => {
+    const answers = [output_1, output_2].map(beginning)
+    if (![1, 2].includes(preference) || answers.includes('') || answers[0] === answers[1]) return []
+    if (idsOf(instruction).length > longestPrompt) return []
+    const [chosen, rejected] = preference === 1 ? answers : answers.toReversed()
+    const part = !taughtKinds.includes(dataset) ? 'held' : uniform(instruction) < 0.6 ? 'taught' : 'third'
+    return [{ part, prompt: instruction, chosen, rejected }]
+  })
+})
+const part = (name) => annotated.filter((row) => row.part === name).map(({ part: _, ...row }) => row)
+for (const name of ['taught', 'third']) write(`${name}-pairs.jsonl`, part(name))
+const byChance = part('held').toSorted((a, b) => uniform(a.chosen) - uniform(b.chosen))
+write('held-pairs.jsonl', byChance.slice(0, sizes.heldPairs))
+// The control: the same pairs, each the right or the wrong way round by chance
+write(
+  'shuffled-pairs.jsonl',
+  part('taught').map((row) =>
+    uniform(`${row.rejected}${row.prompt}`) < 0.5 ? row : { ...row, chosen: row.rejected, rejected: row.chosen },
+  ),
+)
+write(
+  'taught.jsonl',
+  [...new Set(part('taught').map(({ prompt }) => prompt))].map((prompt) => ({ prompt })),
+)
+
+// Held-out prompts of other kinds: those of MT-Bench and of Vicuna's questions, each with its category
+
+const questions = ['vicuna_bench', 'mt_bench'].flatMap((name) =>
+  readFileSync(join(flags.fastchat, 'fastchat', 'llm_judge', 'data', name, 'question.jsonl'), 'utf8')
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line))
-  const pairs = []
-  for (let i = 0; i + 1 < made.length; i += 2) {
-    const [a, b] = [made[i], made[i + 1]]
-    const [x, y] = [a, b].map(({ completion }) => quality(completion))
-    if (x === y) continue
-    const likely = 1 / (1 + Math.exp(-3 * (x - y)))
-    const [chosen, rejected] = uniform(a.completion + b.completion) < likely ? [a, b] : [b, a]
-    pairs.push({ prompt: a.prompt, chosen: chosen.completion, rejected: rejected.completion })
-  }
-  rows(`${name}-pairs.jsonl`, pairs)
-}
-preferences('taught', 11)
-preferences('third', 12)
+    .map(({ category, turns: [prompt] }) => ({ prompt, category })),
+)
+write(
+  'held.jsonl',
+  questions.filter((_, i) => i % (questions.length / sizes.held) < 1),
+)
 
 // Runs: finished ones are kept, interrupted ones resume
 
-const ended = (dir) => ['model', 'adapter'].some((name) => existsSync(join(dir, name)))
+const ended = (dir) => existsSync(join(dir, 'adapter'))
 const train = (method, name, ...args) => {
   const dir = at('runs', name)
-  if (!ended(dir)) {
-    const resume = existsSync(join(dir, 'run.json')) ? ['--resume'] : []
-    attune(method, '--model', base, ...args, '--output', dir, ...resume)
-  }
+  if (ended(dir)) return dir
+  const resume = existsSync(join(dir, 'run.json')) ? ['--resume'] : []
+  attune(method, '--model', base, '--chat', ...args, '--compute', 'int8', '--epochs', 1000, '--output', dir, ...resume)
   return dir
 }
-const common = ['--epochs', 1000, '--schedule', 'linear', '--log-every', 50]
+
 const rewardModel = (name, pairs, seed, ...kind) =>
   train(
-    ...[
-      'reward',
-      name,
-      '--data',
-      at('data', `${pairs}-pairs.jsonl`),
-      '--eval-split',
-      0.2,
-      '--eval-every',
-      sizes.rewardSteps,
-      '--max-steps',
-      sizes.rewardSteps,
-    ],
-    ...['--batch-size', 32, '--learning-rate', '1e-3', '--seed', seed, ...common, ...kind],
+    ...['reward', name, '--data', at('data', `${pairs}-pairs.jsonl`), '--eval-data', at('data', 'held-pairs.jsonl')],
+    ...['--max-steps', sizes.rewardSteps, '--eval-every', sizes.rewardSteps, '--batch-size', sizes.rewardBatch],
+    ...['--lora-r', 16, '--best-metric', 'none', '--seed', seed, ...kind],
   )
-const scalar = rewardModel('rm-scalar', 'taught', 28, '--kind', 'pairwise', '--center-rewards', 0.01)
-const probabilistic = rewardModel('rm-probabilistic', 'taught', 28, '--kind', 'probabilistic')
-const third = rewardModel('rm-third', 'third', 29, '--kind', 'pairwise', '--center-rewards', 0.01)
+const scalar = ['--kind', 'pairwise', '--center-rewards', 0.01]
+const probabilistic = ['--kind', 'probabilistic']
+const rewardModels = {
+  scalar: sizes.rewardSeeds.map((seed) => rewardModel(`rm-scalar-${seed}`, 'taught', seed, ...scalar)),
+  probabilistic: sizes.rewardSeeds.map((seed) =>
+    rewardModel(`rm-probabilistic-${seed}`, 'taught', seed, ...probabilistic),
+  ),
+  shuffled: [rewardModel('rm-shuffled', 'shuffled', 1, ...scalar)],
+}
+const third = rewardModel('rm-third', 'third', 9, ...scalar)
 
-const policy = (name, seed, ...reward) =>
+const json = (...path) => JSON.parse(readFileSync(join(...path), 'utf8'))
+/** The deviation of a reward model's rewards, that was saved with it. */
+const deviationOf = (dir) => json(dir, 'adapter', 'reward.json').std
+/** In deviations of the reward, for a nat. */
+const klCoef = 0.05
+
+const policy = (name, reward, seed, ...more) =>
   train(
-    ...['reinforce', `${name}-${seed}`, '--data', at('data', 'taught.jsonl'), '--max-steps', sizes.policySteps],
-    ...['--batch-size', 16, '--lora-r', 32, '--lora-alpha', 64, '--lora-dropout', 0.1, '--learning-rate', '1e-3'],
-    ...['--max-new-tokens', sizes.tokens, '--kl-coef', 0.02, '--save-every', sizes.save, '--keep', 100, '--seed', seed],
-    // The baseline begins at the first mean reward. From 0 the first step would be large if rewards are far from 0
-    ...[...common, '--baseline', 'ema', '--reward', ...reward],
+    ...['reinforce', name, '--data', at('data', 'taught.jsonl'), '--reward', reward, '--seed', seed],
+    ...['--max-steps', sizes.policySteps, '--batch-size', 16, '--max-new-tokens', sizes.answer],
+    ...[
+      '--lora-r',
+      32,
+      '--lora-alpha',
+      64,
+      '--lora-dropout',
+      0.1,
+      '--lora-target',
+      'q_proj,v_proj',
+      '--learning-rate',
+      '3e-4',
+    ],
+    ...[
+      '--kl-coef',
+      (klCoef * deviationOf(reward)).toPrecision(3),
+      '--kl-budget',
+      10,
+      '--save-every',
+      10,
+      '--keep',
+      1,
+      '--no-keep-rollouts',
+    ],
+    ...more,
   )
 const levels = {
-  'level-1': [scalar],
-  'level-2': [probabilistic],
-  'level-2-plain': [probabilistic, '--no-regulariser'],
+  'level-1': [rewardModels.scalar],
+  'level-2': [rewardModels.probabilistic],
+  'level-2-plain': [rewardModels.probabilistic, '--no-regulariser'],
+  // Learns from preferences that mean nothing
+  control: [rewardModels.shuffled],
 }
-const policies = Object.entries(levels).map(
-  ([name, reward]) => `${name}=${sizes.seeds.map((seed) => policy(name, seed, ...reward)).join(',')}`,
-)
+// In turn, so that an interrupted study has the same seeds of every level
+const runs = Object.fromEntries(Object.keys(levels).map((name) => [name, []]))
+for (const seed of sizes.seeds)
+  for (const [name, [models, ...more]] of Object.entries(levels))
+    models.forEach((model, k) => {
+      runs[name].push(policy(`${name}-${k + 1}-${seed}`, model, 10 * (k + 1) + seed, ...more))
+    })
 
 // The comparison
 
-attune(
-  ...['compare', ...policies, '--base', base, '--data', at('data', 'held.jsonl'), '--reward', scalar, '--reward'],
-  ...[probabilistic, '--judge', third, '--judge', at('truth.mjs'), '--samples', sizes.samples],
-  ...['--max-new-tokens', sizes.tokens, '--output', at('compare')],
+const compared = (output, names, judged) =>
+  attune(
+    ...[
+      'compare',
+      ...names.map((name) => `${name}=${runs[name].join(',')}`),
+      '--base',
+      base,
+      '--data',
+      at('data', 'held.jsonl'),
+    ],
+    ...[
+      '--cluster',
+      'category',
+      ...judged,
+      '--samples',
+      1,
+      '--max-new-tokens',
+      sizes.answer,
+      '--no-checkpoints',
+      '--output',
+      at(output),
+    ],
+  )
+const ownJudges = [...rewardModels.scalar, ...rewardModels.probabilistic].flatMap((dir) => ['--reward', dir])
+compared('compare', ['level-1', 'level-2', 'level-2-plain'], ['--judge', third, ...ownJudges])
+compared(
+  'control',
+  ['control'],
+  ['--judge', third, ...ownJudges.map((word) => (word === '--reward' ? '--judge' : word))],
 )
-const found = winnersFirst(JSON.parse(readFileSync(at('compare', 'findings.json'), 'utf8')))
+const found = winnersFirst(json(at('compare', 'findings.json')))
+const control = json(at('control', 'findings.json'))
 
 // The page
 
@@ -179,33 +254,58 @@ const span = (interval, text) =>
   interval ? `${text(interval.value)} (${text(interval.low)} to ${text(interval.high)})` : '–'
 const percent = (x) => (100 * x).toFixed(0)
 const judges = found.judges.map(({ name }) => name)
-const rewards = found.policies.map(({ name }) => [
-  name,
-  ...judges.map((judge) => {
-    const { reward, standardised } = found.table.find((cell) => cell.policy === name && cell.judge === judge)
-    return `${span(standardised, signed)} · ${reward.value.toPrecision(4)}`
-  }),
-])
-const rates = [...found.between, ...found.against].map((pair) => [
-  ...[`${pair.a} over ${pair.b}`, pair.judge, span(pair.winRate, percent), pair.corrected.toPrecision(2)],
-  ...[span(pair.controlled?.winRate, percent), span(pair.seeds, percent)],
-])
-const styles = found.policies.map(({ name, tokens, kl, distinct, selfBleu }) => [
-  ...[name, tokens.value.toFixed(1), kl ? span(kl.k1, (x) => x.toFixed(2)) : '–'],
-  ...[...distinct.map((x) => x.toFixed(3)), selfBleu.value.toFixed(1)],
-])
+const rewardsOf = ({ policies, table: cells }) =>
+  policies.map(({ name }) => [
+    name,
+    ...judges.map((judge) => {
+      const { reward, standardised } = cells.find((cell) => cell.policy === name && cell.judge === judge)
+      return `${span(standardised, signed)} · ${reward.value.toPrecision(4)}`
+    }),
+  ])
+const ratesOf = (pairs) =>
+  pairs.map((pair) => [
+    ...[`${pair.a} over ${pair.b}`, pair.judge, span(pair.winRate, percent), pair.corrected.toPrecision(2)],
+    ...[span(pair.controlled?.winRate, percent), span(pair.seeds, percent)],
+  ])
+const stylesOf = ({ policies }) =>
+  policies.map(({ name, tokens, kl, distinct, selfBleu }) => [
+    ...[name, tokens.value.toFixed(1), kl ? span(kl.k1, (x) => x.toFixed(2)) : '–'],
+    ...[...distinct.map((x) => x.toFixed(3)), selfBleu.value.toFixed(1)],
+  ])
+const lastEvaluation = (dir) => {
+  const events = readFileSync(join(dir, 'events.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  return events.findLast((event) => event.eval_accuracy !== undefined)
+}
+const modelRows = [...rewardModels.scalar, ...rewardModels.probabilistic, ...rewardModels.shuffled, third].map(
+  (dir) => {
+    const { eval_accuracy: accuracy, eval_loss: loss } = lastEvaluation(dir)
+    return [dir.split('/').at(-1), percent(accuracy), loss.toFixed(3), deviationOf(dir).toPrecision(3)]
+  },
+)
 const target = join(here, 'levels')
-const plots = readdirSync(at('compare', 'plots'))
+const plots = readdirSync(at('compare', 'plots')).filter((name) => name.endsWith('.svg'))
 const figures = [
-  'Made by `node docs/levels.mjs FOLDER`.',
-  // One reward model per level is not enough to compare the levels with each other
-  ...found.words.filter((text) => text.includes(', the model before training: ')),
-  `Mean reward in standard deviations of ${found.sft} under each judge, with 95 % intervals over prompts · as the judge gives it:`,
-  table([['', ...judges], ...rewards]),
-  'Win rates in percent with 95 % intervals over prompts; p of the paired permutation test, corrected; at equal length; over training seeds:',
-  table([['', 'judge', 'win rate', 'p', 'at equal length', 'over seeds'], ...rates]),
+  `Of ${Object.values(runs).flat().length} policies, made by \`node docs/levels.mjs FOLDER --model MODEL --alpaca-eval DIR --fastchat DIR\`.`,
+  ...found.words,
+  'Reward models: accuracy in percent and loss on pairs of kinds that they were not trained on, and the deviation of their rewards:',
+  table([['', 'accuracy', 'loss', 'deviation'], ...modelRows]),
+  `Mean reward in standard deviations of ${found.sft} under each judge, with 95 % intervals over kinds of prompts · as the judge gives it:`,
+  table([['', ...judges], ...rewardsOf(found), ...rewardsOf(control).slice(1)]),
+  'Win rates in percent with 95 % intervals over kinds of prompts; p of the paired permutation test, corrected; at equal length; over training seeds:',
+  table([
+    ['', 'judge', 'win rate', 'p', 'at equal length', 'over seeds'],
+    ...ratesOf([...found.between, ...found.against]),
+    ...ratesOf(control.against),
+  ]),
   'How they write:',
-  table([['', 'tokens', 'KL, nats', 'distinct-1', 'distinct-2', 'distinct-3', 'self-BLEU'], ...styles]),
+  table([
+    ['', 'tokens', 'KL, nats', 'distinct-1', 'distinct-2', 'distinct-3', 'self-BLEU'],
+    ...stylesOf(found),
+    ...stylesOf(control).slice(1),
+  ]),
   ...plots.flatMap((name) => {
     const [, title] = /aria-label="([^"]*)"/.exec(readFileSync(at('compare', 'plots', name), 'utf8'))
     return [`${title}:`, `![${title}](levels/${name})`]
@@ -217,5 +317,6 @@ else {
   mkdirSync(target)
   for (const name of plots) copyFileSync(at('compare', 'plots', name), join(target, name))
   writeFileSync(join(target, 'findings.json'), `${JSON.stringify(found, null, 2)}\n`)
+  writeFileSync(join(target, 'control.json'), `${JSON.stringify(control, null, 2)}\n`)
   fill(join(here, 'levels.md'), figures)
 }
