@@ -9,8 +9,10 @@
 
 import { z } from 'zod'
 import { argillaVotes } from './argilla.ts'
+import { blankFiller } from './blanks.ts'
 import { chatRow, noPromptFault, userTurn } from './chatRows.ts'
 import { conform, type Layout, type RawRecord, type RecordLocation, recordOf, rowFault } from './check.ts'
+import { columnNames, noColumn } from './columns.ts'
 import { isObject } from './issue.ts'
 import { labelReader } from './labelColumn.ts'
 import { isBlankLabel, type LabelCounts, type LabelRule, labelRule } from './labelRule.ts'
@@ -249,18 +251,23 @@ export const rowReader = (
   const labels = labelReader(rule)
   const gatherer = treeGatherer()
   let from: ReadRows['from']
+  const blanks = blankFiller(columns, rule)
   return {
     format: () => format,
     labels: labels.counts,
-    end: () => ({ rows: gatherer.end(), skipped: [], unread: [], from }),
+    end() {
+      blanks.end()
+      return { rows: gatherer.end(), skipped: [], unread: [], from }
+    },
     read: ({ value, row, line }) => {
       const at = { file, layout, row, line }
       const raw = recordOf(value, at)
-      const { record: given, own, skipped } = renamed(raw, columns, at)
+      const { record: named, own, skipped } = renamed(raw, columns, at)
+      const given = blanks.fill(named, raw, at)
       const record = labels.read(given)
       const hint = format ? undefined : () => nearestColumns(record, as)
       const location = { ...at, own, hint }
-      format ??= detect(record, columns, { ...location, hint: undefined }, as)
+      format ??= detect({ record, raw }, columns, { ...location, hint: undefined }, as)
       if (skipped) return { rows: [], skipped: [{ reason: skipped }], unread: [] }
       refuseMedia(record, location)
       if (format.gathers) {
@@ -329,19 +336,13 @@ const wholeRecord = (record: Columns, needed: readonly string[], location: Recor
 }
 
 const detect = (
-  record: Columns,
+  { record, raw }: { record: Columns; raw: Columns },
   columns: Record<string, string>,
   location: RecordLocation,
   as: Wanted | undefined,
 ): Format => {
   for (const [name, column] of Object.entries(columns))
-    if (!(name in record))
-      throw rowFault(
-        'missing-column',
-        `is not there (--column ${name}=${column}); columns are ${columnNames(record)}`,
-        location,
-        column,
-      )
+    if (!(name in record)) throw noColumn(raw, name, column, location)
   const format = formatOf(record) ?? formats.find(({ detect }) => detect(record))
   if (format) return format
   throw rowFault(
@@ -351,16 +352,6 @@ const detect = (
     undefined,
     suggestion(record, as),
   )
-}
-
-/** Columns that a message names: a record of a stranger may have any number. */
-const SHOWN = 20
-
-/** The columns of a record, for a message. */
-export const columnNames = (record: Columns): string => {
-  const all = Object.keys(record)
-  const shown = all.slice(0, SHOWN).map((name) => (name.length > 100 ? `${name.slice(0, 100)}...` : name))
-  return `${shown.join(', ') || 'none'}${all.length > SHOWN ? ` and ${all.length - SHOWN} more` : ''}`
 }
 
 /** The record under the usual names. Object.fromEntries defines, so that a column "__proto__" stays a column. */

@@ -35,6 +35,38 @@ describe('rows', () => {
     expect(kinds).toEqual(['text', 'completion', 'messages', 'labelled'])
   })
 
+  it('whose rating or better answer is null or not there are those in which it is empty', () => {
+    const kept = (columns: Record<string, string>, rows: readonly object[]) => {
+      const reader = rowReader('f.jsonl', 'rows', { columns })
+      const found = rows.map((value, row) => reader.read({ value, row }))
+      reader.end()
+      return found
+    }
+    const rated = { prompt: 'prompt', completion: 'answer', label: 'thumb' }
+    for (const blank of [{ thumb: '' }, { thumb: null }, {}])
+      expect(
+        kept(rated, [
+          { prompt: 'a', answer: 'b', ...blank },
+          { prompt: 'a', answer: 'b', thumb: 'up' },
+        ]).map(({ rows, skipped }) => rows[0]?.kind ?? skipped[0].reason),
+      ).toEqual(['no-label', 'unpaired'])
+    const better = { chosen: 'better', rejected: 'answer' }
+    for (const blank of [{ better: '' }, { better: null }, {}])
+      expect(
+        kept(better, [
+          { prompt: 'a', answer: 'b', ...blank },
+          { prompt: 'a', answer: 'b', better: 'c' },
+        ])[0].rows,
+      ).toEqual([{ kind: 'ranking', prompt: 'a', responses: ['', 'b'], ranks: [1, 2] }])
+    // A name that no record has is a slip
+    expect(() => kept({ ...better, chosen: 'beter' }, [{ prompt: 'a', answer: 'b', better: 'c' }])).toThrow(
+      expect.objectContaining({
+        code: 'missing-column',
+        message: expect.stringContaining('columns are prompt, answer, better'),
+      }),
+    )
+  })
+
   it('of UltraChat, with a prompt beside the messages, are conversations', () => {
     const messages = [
       { role: 'user', content: 'a' },
@@ -294,6 +326,31 @@ describe('rows', () => {
         details: expect.arrayContaining([
           'sft needs messages, or prompt and completion, or text',
           expect.stringContaining('--column chosen=choosen; no column looks like rejected'),
+        ]),
+      }),
+    )
+  })
+
+  it('suggest columns for what widgets export: a conversation that waits for an answer, and turns that are no messages', () => {
+    const history = [
+      { role: 'assistant', content: 'Hi!' },
+      { role: 'user', content: 'Is there moss in it?' },
+    ]
+    expect(() => read({ id: 'c1', history, answer: 'No.', stars: null, employee_answer: null })).toThrow(
+      expect.objectContaining({
+        details: expect.arrayContaining([
+          'nearest is prompt, completion, label: --column prompt=history --column completion=answer --column label=stars',
+          expect.stringContaining('--column chosen=employee_answer --column rejected=answer'),
+        ]),
+      }),
+    )
+    const transcript = [{ author: 'visitor', body: 'Is there moss in it?' }]
+    expect(() => read({ id: 'c1', channel: 'web', page: '/shop/moss', transcript, resolved: true })).toThrow(
+      expect.objectContaining({
+        details: expect.arrayContaining([
+          expect.stringMatching(
+            /^objects are in "transcript" \("author", "body"\): turns of a chat are read as "messages"/,
+          ),
         ]),
       }),
     )

@@ -15,13 +15,16 @@ export type Split = {
   heldOutPrompts: number
 }
 
-/** What is asked: the prompt, a conversation up to its first answer, or a whole text. */
+/** What is asked first: the prompt or the whole text; of a conversation what comes before the first answer, without a greeting. */
 const askedIn = (row: Row): Text => {
   if (row.kind === 'text') return row.text
   if (row.kind === 'labelled') return row.input_ids
-  if (row.kind !== 'messages') return row.prompt
-  const answer = row.messages.findIndex(({ role }) => role === 'assistant')
-  return answer < 1 ? row.messages : row.messages.slice(0, answer)
+  const asked = row.kind === 'messages' ? row.messages : row.prompt
+  if (!isMessages(asked)) return asked
+  const question = asked.findIndex(({ role }) => role === 'user')
+  if (question < 0) return asked
+  const answer = asked.findIndex(({ role }, i) => i > question && role === 'assistant')
+  return asked.slice(0, answer < 0 ? undefined : answer).filter(({ role }) => role !== 'assistant')
 }
 
 /** Equal for equal prompts; a text is the same prompt as a user's message of that text. */

@@ -27,6 +27,33 @@ const sides = async (files: string[], fraction: number, seed = 42) => {
 }
 
 describe('a split', () => {
+  it('keeps the turns of a conversation together, after a greeting too', async () => {
+    const greeting = { role: 'assistant', content: 'Hi, how can I help?' }
+    const asked = (i: number) => [greeting, { role: 'user', content: `question ${i}` }]
+    const later = (i: number) => [
+      ...asked(i),
+      { role: 'assistant', content: 'Why?' },
+      { role: 'user', content: `It is ${i}.` },
+    ]
+    const rows = Array.from({ length: 20 }, (_, i) => [asked(i), later(i)]).flat()
+    const answer = { role: 'assistant', content: 'Yes.' }
+    for (const files of [
+      await write(
+        'turns.jsonl',
+        rows.map((prompt) => ({ prompt, completion: [answer] })),
+      ),
+      await write(
+        'greeted.jsonl',
+        rows.map((messages) => ({ messages: [...messages, answer] })),
+      ),
+    ]) {
+      const { split, train, held } = await sides(files, 0.25)
+      const questions = (lines: string[]) => new Set(lines.map((line) => /question \d+/.exec(line)![0]))
+      expect([split.prompts, held.length, questions(held).size]).toEqual([20, 10, 5])
+      expect([...questions(train)].filter((each) => questions(held).has(each))).toEqual([])
+    }
+  })
+
   it('holds out that share of the rows, drawn by the seed, and keeps their order', async () => {
     const files = await write(
       'prompts.jsonl',

@@ -6,7 +6,7 @@ import { nearest } from '../util/nearest.ts'
 import { quoted } from '../util/quote.ts'
 import { isObject } from './issue.ts'
 import { isBlankLabel, isRating, labelWord } from './labelRule.ts'
-import { isMessage } from './messages.ts'
+import { isMessage, type Message } from './messages.ts'
 
 type Columns = Readonly<Record<string, unknown>>
 /** The kinds of rows that commands read, as in convert.ts. */
@@ -48,7 +48,7 @@ const synonyms = {
   prompt:
     'prompt question query instruction input user ask request source problem context task human customer client guest visitor patient student member caller inquiry enquiry frage pregunta',
   chosen:
-    'chosen good better best preferred winner win won accepted positive pos right upvoted corrected improved edited revised fixed ideal j top',
+    'chosen good better best preferred winner win won accepted positive pos right upvoted corrected improved edited revised fixed ideal suggested expert staff employee j top',
   rejected: 'rejected bad worse worst loser lose lost dispreferred negative neg wrong downvoted k',
   completion:
     'completion answer response output reply assistant target generated generation solution result bot antwort respuesta',
@@ -103,7 +103,7 @@ const closeTo = (token: string, role: string) => {
 
 /** Whether a value can be what a role holds. */
 const holds = (value: unknown, role: Role): boolean => {
-  if (role === 'messages') return Array.isArray(value) && value.length > 0 && isMessage(value[0])
+  if (role === 'messages') return isConversation(value) && value.at(-1)?.role === 'assistant'
   if (role === 'responses') return Array.isArray(value) && value.length > 1 && typeof value[0] === 'string'
   if (role === 'ranks') return Array.isArray(value) && value.some((rank) => typeof rank === 'number')
   if (role === 'label')
@@ -113,8 +113,11 @@ const holds = (value: unknown, role: Role): boolean => {
       (typeof value === 'string' && value.length > 0 && value.length <= 24)
     )
   if (role === 'text') return typeof value === 'string'
-  return typeof value === 'string' || (Array.isArray(value) && value.length > 0 && isMessage(value[0]))
+  return typeof value === 'string' || isConversation(value)
 }
+
+const isConversation = (value: unknown): value is Message[] =>
+  Array.isArray(value) && value.length > 0 && isMessage(value[0])
 
 /** A cell that nobody filled in, in a column that is named like a label. */
 const isUnfilledLabel = (value: unknown, name: string, role: Role) =>
@@ -137,7 +140,7 @@ const assign = (record: Columns, roles: readonly Role[]): Guess => {
         .map((name) => ({
           role,
           name,
-          score: likeness(name, role) + (role === 'label' ? typeBonus(record[name]) : 0),
+          score: likeness(name, role) + bonus(record[name], role),
         })),
     )
     .sort((a, b) => b.score - a.score)
@@ -169,6 +172,12 @@ const assign = (record: Columns, roles: readonly Role[]): Guess => {
   return { columns, missing, score: score / roles.length, guessed }
 }
 
+/** How well a value fits a role: a conversation that ends with the user waits for a completion, whatever its name. */
+const bonus = (value: unknown, role: Role) => {
+  if (role === 'label') return typeBonus(value)
+  return role === 'prompt' && isConversation(value) && value.at(-1)?.role === 'user' ? 3 : 0
+}
+
 /** A label of true and false, or of words that say good and bad. */
 const typeBonus = (value: unknown) => (labelWord(value) !== undefined ? 1 : typeof value === 'number' ? 0.4 : 0)
 
@@ -196,7 +205,7 @@ const nearestSet = (record: Columns, as?: Wanted) => {
   const kinds = as ? [as] : (['ranking', 'unpaired', 'sft'] as const)
   return kinds
     .flatMap((kind) => needs[kind].sets.map((roles) => ({ roles, guess: assign(record, roles) })))
-    .filter(({ guess }) => guess.columns.size > 0)
+    .filter(({ guess: { columns } }) => [...columns.keys()].some((role) => role !== 'label' && role !== 'ranks'))
     .sort((a, b) => rating(b.guess, b.roles) - rating(a.guess, a.roles))
     .at(0)
 }
@@ -204,7 +213,8 @@ const nearestSet = (record: Columns, as?: Wanted) => {
 /** The nearest kind and the flags that would read the record as it; undefined where there are none. */
 export const nearestColumns = (record: Columns, as?: Wanted): string | undefined => {
   const best = nearestSet(record, as)
-  if (!best) return undefined
+  // Beside the turns of a chat what else holds a text is hardly what was asked and answered
+  if (!best || (best.guess.guessed && turnsOf(record))) return undefined
   const { columns, guessed, missing } = best.guess
   const flags = [...best.roles.flatMap((role) => columnFlag(role, columns.get(role))), ...labelFlag(columns, record)]
   if (!flags.length && !missing.length) return undefined
@@ -223,7 +233,12 @@ const besideLabel = (record: Columns): string[] => {
   const taken = [...columns.values()]
   const better = Object.keys(record)
     .slice(0, SHOWN)
-    .find((name) => !taken.includes(name) && likeness(name, 'chosen') > 2 && holds(record[name], 'chosen'))
+    .find(
+      (name) =>
+        !taken.includes(name) &&
+        likeness(name, 'chosen') > 2 &&
+        (record[name] === null || holds(record[name], 'chosen')),
+    )
   if (better === undefined) return []
   const pair = { prompt: columns.get('prompt')!, chosen: better, rejected: columns.get('completion')! }
   const flags = (['prompt', 'chosen', 'rejected'] as const).flatMap((role) => columnFlag(role, pair[role]))
@@ -240,7 +255,7 @@ export const suggestion = (record: Columns, as?: Wanted): string[] => [
 
 /** Plain prompts are no messages yet: a stranger's table seldom comes in the form of a chat. */
 const chatFlag = (record: Columns, as?: Wanted): string[] => {
-  const prompt = nearestSet(record, as)?.guess.columns.get('prompt')
+  const prompt = turnsOf(record) ? undefined : nearestSet(record, as)?.guess.columns.get('prompt')
   return prompt !== undefined && typeof record[prompt] === 'string'
     ? ["for a chat model add --chat: texts are then read as a user's messages and the assistant's"]
     : []
@@ -265,22 +280,37 @@ const labelFlag = (columns: ReadonlyMap<Role, string>, record: Columns): string[
   return [`--label '${String(value).replaceAll("'", "'\\''")}=true,other=false'`]
 }
 
+/** A list of objects that are no messages: the turns of a chat as many programs export them. */
+const turnsOf = (record: Columns) =>
+  Object.entries(record)
+    .slice(0, SHOWN)
+    .find(([, value]) => Array.isArray(value) && isObject(value[0]) && !isConversation(value))
+
+const turnsHeld = (name: string, value: unknown) => {
+  const keys = Object.keys((value as Columns[])[0]).slice(0, 6)
+  return `objects are in ${quoted(name, 60)} (${keys.map((key) => quoted(key, 30)).join(', ')}): turns of a chat are read as "messages", each with "role" and "content"`
+}
+
 /** What the columns hold, where no flag would help. */
 const held = (record: Columns, as?: Wanted): string => {
   const entries = Object.entries(record).slice(0, SHOWN)
   const texts = entries.filter(([name, value]) => typeof value === 'string' && value && !NO_TEXT.test(name))
   const flags = entries.filter(([, value]) => typeof value === 'boolean').map(([name]) => quoted(name, 60))
-  const inner = entries.find(([, value]) => isObject(value) || (Array.isArray(value) && isObject(value[0])))
+  const turns = turnsOf(record)
+  const inner = turns ? undefined : entries.find(([, value]) => isObject(value))
   const longest = texts.sort((a, b) => String(b[1]).length - String(a[1]).length)[0]
   const parts = [
+    turns && turnsHeld(...turns),
     longest ? `the longest text is in ${quoted(longest[0], 60)}` : 'no column holds a text',
     flags.length && `true or false in ${flags.join(', ')}`,
     inner && `objects are in ${quoted(inner[0], 60)}: write what is inside as columns of the row`,
   ].filter(Boolean)
-  const mend = texts.length
-    ? `name the columns with --column ${as === 'ranking' ? 'chosen' : 'prompt'}=COLUMN and add what is missing`
-    : inner
-      ? ''
-      : 'write the texts as columns'
+  const mend = turns
+    ? ''
+    : texts.length
+      ? `name the columns with --column ${as === 'ranking' ? 'chosen' : 'prompt'}=COLUMN and add what is missing`
+      : inner
+        ? ''
+        : 'write the texts as columns'
   return [parts.join('; '), mend].filter(Boolean).join('; ')
 }
