@@ -168,48 +168,30 @@ const deviationOf = (dir) => json(dir, 'adapter', 'reward.json').std
 /** In deviations of the reward, for a nat. */
 const klCoef = 0.05
 
-const policy = (name, reward, seed, ...more) =>
+const policy = (method, name, reward, seed, ...more) =>
   train(
-    ...['reinforce', name, '--data', at('data', 'taught.jsonl'), '--reward', reward, '--seed', seed],
-    ...['--max-steps', sizes.policySteps, '--batch-size', 16, '--max-new-tokens', sizes.answer],
-    ...[
-      '--lora-r',
-      32,
-      '--lora-alpha',
-      64,
-      '--lora-dropout',
-      0.1,
-      '--lora-target',
-      'q_proj,v_proj',
-      '--learning-rate',
-      '3e-4',
-    ],
-    ...[
-      '--kl-coef',
-      (klCoef * deviationOf(reward)).toPrecision(3),
-      '--kl-budget',
-      10,
-      '--save-every',
-      10,
-      '--keep',
-      1,
-      '--no-keep-rollouts',
-    ],
-    ...more,
+    ...[method, name, '--data', at('data', 'taught.jsonl'), '--reward', reward, '--seed', seed],
+    ...['--batch-size', 16, '--max-new-tokens', sizes.answer, '--learning-rate', '3e-4'],
+    ...['--lora-r', 32, '--lora-alpha', 64, '--lora-dropout', 0.1, '--lora-target', 'q_proj,v_proj'],
+    ...['--kl-coef', (klCoef * deviationOf(reward)).toPrecision(3), '--kl-budget', 10],
+    ...['--save-every', 10, '--keep', 1, '--no-keep-rollouts', ...more],
   )
+const steps = ['--max-steps', sizes.policySteps]
+const ppo = ['--num-iterations', 2, '--max-steps', 2 * sizes.policySteps]
 const levels = {
-  'level-1': [rewardModels.scalar],
-  'level-2': [rewardModels.probabilistic],
-  'level-2-plain': [rewardModels.probabilistic, '--no-regulariser'],
+  'level-1': ['reinforce', rewardModels.scalar, ...steps],
+  'level-2': ['reinforce', rewardModels.probabilistic, ...steps],
+  'level-2-plain': ['reinforce', rewardModels.probabilistic, ...steps, '--no-regulariser'],
+  ppo: ['ppo', rewardModels.scalar, ...ppo],
   // Learns from preferences that mean nothing
-  control: [rewardModels.shuffled],
+  control: ['reinforce', rewardModels.shuffled, ...steps],
 }
 // In turn, so that an interrupted study has the same seeds of every level
 const runs = Object.fromEntries(Object.keys(levels).map((name) => [name, []]))
 for (const seed of sizes.seeds)
-  for (const [name, [models, ...more]] of Object.entries(levels))
+  for (const [name, [method, models, ...more]] of Object.entries(levels))
     models.forEach((model, k) => {
-      runs[name].push(policy(`${name}-${k + 1}-${seed}`, model, 10 * (k + 1) + seed, ...more))
+      runs[name].push(policy(method, `${name}-${k + 1}-${seed}`, model, 10 * (k + 1) + seed, ...more))
     })
 
 // The comparison
@@ -238,7 +220,7 @@ const compared = (output, names, judged) =>
     ],
   )
 const ownJudges = [...rewardModels.scalar, ...rewardModels.probabilistic].flatMap((dir) => ['--reward', dir])
-compared('compare', ['level-1', 'level-2', 'level-2-plain'], ['--judge', third, ...ownJudges])
+compared('compare', ['level-1', 'level-2', 'level-2-plain', 'ppo'], ['--judge', third, ...ownJudges])
 compared(
   'control',
   ['control'],
