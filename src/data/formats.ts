@@ -10,13 +10,14 @@
 import { z } from 'zod'
 import { argillaVotes } from './argilla.ts'
 import { chatRow, noPromptFault, userTurn } from './chatRows.ts'
-import { conform, type Layout, type RawRecord, type RecordLocation, recordOf, rowFault } from './check.ts'
+import { columnNames, conform, type Layout, type RawRecord, type RecordLocation, recordOf, rowFault } from './check.ts'
 import { isObject } from './issue.ts'
 import { labelReader } from './labelColumn.ts'
 import { isBlankLabel, type LabelCounts, type LabelRule, labelRule } from './labelRule.ts'
 import { labelStudioVotes } from './labelStudio.ts'
 import type { Skipped, Votes } from './labels.ts'
 import { treeGatherer, treeRows } from './openAssistant.ts'
+import { innerKeyHint } from './otherKeys.ts'
 import { bestOfNRow, HH_MARK, hasNoRanks, hhRow, preferenceRow, rankingRow, unrankedRow } from './preference.ts'
 import { type Completion, isIds, isMessages, type Row, schemas, textColumn } from './rows.ts'
 import { type Shaped, usualShape } from './shapes.ts'
@@ -338,9 +339,10 @@ const detect = (
     if (!(name in record))
       throw rowFault(
         'missing-column',
-        `is not there (--column ${name}=${column}); columns are ${columnNames(record)}`,
+        `is not there (--column ${name}=${column}); columns are ${columnNames(record, location.own)}`,
         location,
         column,
+        innerKeyHint(record, column, location.own),
       )
   const format = formatOf(record) ?? formats.find(({ detect }) => detect(record))
   if (format) return format
@@ -351,16 +353,6 @@ const detect = (
     undefined,
     suggestion(record, as),
   )
-}
-
-/** Columns that a message names: a record of a stranger may have any number. */
-const SHOWN = 20
-
-/** The columns of a record, for a message. */
-export const columnNames = (record: Columns): string => {
-  const all = Object.keys(record)
-  const shown = all.slice(0, SHOWN).map((name) => (name.length > 100 ? `${name.slice(0, 100)}...` : name))
-  return `${shown.join(', ') || 'none'}${all.length > SHOWN ? ` and ${all.length - SHOWN} more` : ''}`
 }
 
 /** The record under the usual names. Object.fromEntries defines, so that a column "__proto__" stays a column. */

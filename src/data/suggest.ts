@@ -7,6 +7,7 @@ import { quoted } from '../util/quote.ts'
 import { isObject } from './issue.ts'
 import { isBlankLabel, isRating, labelWord } from './labelRule.ts'
 import { isMessage } from './messages.ts'
+import { transcriptHint } from './otherKeys.ts'
 
 type Columns = Readonly<Record<string, unknown>>
 /** The kinds of rows that commands read, as in convert.ts. */
@@ -233,10 +234,17 @@ const besideLabel = (record: Columns): string[] => {
 /** Lines below the message of a record that a command cannot read: what the command needs, and the flags that would read it. */
 export const suggestion = (record: Columns, as?: Wanted): string[] => [
   ...neededColumns(as),
-  nearestColumns(record, as) ?? held(record, as),
+  ...(transcriptOf(record, as) ?? [nearestColumns(record, as) ?? held(record, as)]),
   ...(as ? [] : besideLabel(record)),
   ...chatFlag(record, as),
 ]
+
+/** A chat of other keys, where columns of the row do not fit. */
+const transcriptOf = (record: Columns, as?: Wanted): string[] | undefined => {
+  const guess = nearestSet(record, as)?.guess
+  const hint = guess && !guess.guessed && !guess.missing.length ? [] : transcriptHint(record)
+  return hint.length ? hint : undefined
+}
 
 /** Plain prompts are no messages yet: a stranger's table seldom comes in the form of a chat. */
 const chatFlag = (record: Columns, as?: Wanted): string[] => {
