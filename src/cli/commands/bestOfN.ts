@@ -1,5 +1,9 @@
 /** `attune best-of-n`: the completion with the highest reward of N, the baseline that training must beat. */
 
+import { withoutTurn } from '../../data/chatRows.ts'
+import { contentText } from '../../data/messages.ts'
+import { promptText } from '../../data/prompts.ts'
+import { isMessages, type Text } from '../../data/rows.ts'
 import type { BestOfN } from '../../recipes/bestOfN.ts'
 import { bestOfNSchema } from '../../recipes/rl/schema.ts'
 import { formatNumber, plural } from '../../util/format.ts'
@@ -56,4 +60,7 @@ export default command({
 })
 
 const rowText = ({ prompt, completion, reward }: BestOfN['rows'][number]): string =>
-  `${reward === null ? 'no reward' : formatNumber(reward)}  ${prompt}│${completion}`
+  `${reward === null ? 'no reward' : formatNumber(reward)}  ${promptText({}, withoutTurn(prompt))}│${answerText(completion)}`
+
+const answerText = (completion: Text): string =>
+  isMessages(completion) ? completion.map(contentText).join('') : promptText({}, completion)
