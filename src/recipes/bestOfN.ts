@@ -18,6 +18,7 @@ import { checkRewards, openRewards, type RewardSettings, rewardColumns } from '.
 import { type ProgramFunctions, scoreRollout } from '../rewards/rewards.ts'
 import type { ProgressEvent, WarningEvent } from '../runs/events.ts'
 import { trainedWithChat } from '../runs/find.node.ts'
+import { normalInterval, wilson } from '../statistics/intervals.ts'
 import { deviation, mean } from '../statistics/summary.ts'
 import { makeResources } from '../util/resources.ts'
 import type { Sharing } from '../util/sharing.ts'
@@ -46,10 +47,11 @@ export type BestOfN = {
     chat_template_kwargs?: Readonly<Record<string, unknown>>
   }[]
   /**
-   * What the best of n samples gives on average, n = 1, 2, 4, ... N: its reward, with the standard error over prompts, and
-   * the most that its KL from the policy can be, log n - (n - 1) / n nats.
+   * What the best of n samples gives on average, n = 1, 2, 4, ... N: its reward, with the standard error and the interval of
+   * 95 % over prompts, and the most that its KL from the policy can be, log n - (n - 1) / n nats. Where all prompts have the same
+   * reward, their spread says nothing: rewards of 0 and 1 then have Wilson's interval, others none.
    */
-  table: { n: number; reward: number; standard_error: number; kl: number }[]
+  table: { n: number; reward: number; standard_error: number; low?: number; high?: number; kl: number }[]
   /** Prompts that were not used, by reason. */
   dropped: Record<string, number>
   /** Samples whose reward failed. */
@@ -138,9 +140,11 @@ const bestRow = (
 const completionOf = (prompt: Text, completion: string | number[]): Text =>
   isMessages(prompt) && typeof completion === 'string' ? [{ role: 'assistant', content: completion }] : completion
 
-const tableOf = (groups: readonly number[][]): BestOfN['table'] => {
+/** @param groups [prompts][N] rewards, NaN of those that failed */
+export const tableOf = (groups: readonly number[][]): BestOfN['table'] => {
   const withoutFailed = groups.map((group) => group.filter((reward) => !Number.isNaN(reward)))
   const N = groups[0].length
+  const isShare = withoutFailed.flat().every((reward) => reward === 0 || reward === 1)
   const powersOfTwo = Array.from({ length: Math.floor(Math.log2(N)) + 1 }, (_, i) => 2 ** i)
   return [...new Set([...powersOfTwo, N])].map((n) => {
     const values = withoutFailed.filter((group) => group.length >= n).map((group) => expectedBest(group, n))
@@ -148,7 +152,17 @@ const tableOf = (groups: readonly number[][]): BestOfN['table'] => {
       n,
       reward: mean(values),
       standard_error: deviation(values) / Math.sqrt(values.length),
+      ...boundsOf(values, isShare),
       kl: Math.log(n) - (n - 1) / n,
     }
   })
+}
+
+/** Undefined bounds of a single prompt, and of equal rewards that are no shares of 0 and 1. */
+const boundsOf = (values: readonly number[], isShare: boolean): { low?: number; high?: number } => {
+  if (values.length < 2) return {}
+  const alike = values.every((value) => value === values[0])
+  if (alike && !isShare) return {}
+  const { low, high } = alike ? wilson(values[0] * values.length, values.length) : normalInterval(values)
+  return { low, high }
 }
