@@ -6,7 +6,7 @@
 import { parseJson } from '../util/json.ts'
 import { quoted } from '../util/quote.ts'
 import { badValue, type Issue, isIssue, isObject, nullValue, wrongType } from './issue.ts'
-import { otherKeys } from './otherKeys.ts'
+import { otherKeys, rewrite } from './otherKeys.ts'
 
 export type TextPart = { type: 'text'; text: string; [key: string]: unknown }
 /** A message. The content may be null or missing where another field, such as tool_calls, stands for it. */
@@ -52,7 +52,7 @@ const readMessage = (value: unknown, at: number): Message | Issue => {
   const { role } = value
   if (typeof role !== 'string') return lacking('role', value, at)
   if (!ROLES.includes(role))
-    return badValue(`message ${at} has the role ${quoted(role)}; roles are ${ROLES.join(', ')}`)
+    return badValue(`message ${at} has the role ${quoted(role)}; roles are ${ROLES.join(', ')}; ${rewrite}`)
   return withContent(withCalls(value as Message), at)
 }
 
@@ -79,7 +79,7 @@ const shareGptMessage = (message: Record<string, unknown>, at: number): Message 
     return withContent({ ...more, role: SHAREGPT[name], content: value as string }, at)
   }
   const known = [...Object.keys(SHAREGPT), 'function_call'].join(', ')
-  return badValue(`message ${at} is from ${quoted(name)}; known are ${known}`)
+  return badValue(`message ${at} is from ${quoted(name)}; known are ${known}; ${rewrite}`)
 }
 
 /** A turn of ShareGPT that calls tools: one {"name", "arguments"} or a list of them, as JSON. */

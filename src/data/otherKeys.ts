@@ -10,19 +10,25 @@ type Columns = Readonly<Record<string, unknown>>
 /** Keys that a message names: one of a stranger may have any number. */
 const SHOWN = 10
 
+/** What to do about a chat that is written otherwise. */
+export const rewrite = 'write the file with these, as docs/data.md#transcripts shows'
+
 /** Which keys a message of a stranger has, and by which ones messages are read. */
 export const otherKeys = (message: Columns): string => {
   const keys = Object.keys(message)
   const shown = keys.slice(0, SHOWN).map((key) => quoted(key, 40))
   const more = keys.length > SHOWN ? ` and ${keys.length - SHOWN} more` : ''
   const has = keys.length ? `the keys ${shown.join(', ')}${more}` : 'no keys'
-  return `${has}; messages are read by "role" and "content", or "from" and "value", and --column does not rename keys inside them: write the file with these, as docs/data.md#transcripts shows`
+  return `${has}; messages are read by "role" and "content", or "from" and "value", and --column does not rename keys inside them: ${rewrite}`
 }
 
-/** Whether objects are turns of a chat under other names: each has a text beside a short one, that of who speaks. */
+/** Whether objects may be turns of a chat under other names: each has a text, and something that says who speaks. */
 const areTurns = (values: readonly unknown[]): values is Columns[] =>
   values.length > 1 &&
-  values.every((each) => isObject(each) && Object.values(each).filter((text) => typeof text === 'string').length > 1)
+  values.every((each) => {
+    const inside = isObject(each) ? Object.values(each) : []
+    return inside.length > 1 && inside.some((text) => typeof text === 'string')
+  })
 
 /** A line about the column that seems to hold a chat of other keys, where there is one. */
 export const transcriptHint = (record: Columns): string[] => {
