@@ -1,6 +1,6 @@
 /** What a trial of a few steps is scaled to, with numbers worked out by hand. */
 import { describe, expect, it } from 'vitest'
-import { scaled } from './estimate.ts'
+import { scaled, secondTrial } from './estimate.ts'
 
 const trial = {
   // The first step makes sessions
@@ -54,5 +54,19 @@ describe('the estimate of a run', () => {
     )
     expect(seconds_per_step).toBeCloseTo(1.5)
     expect(steps).toBe(20)
+  })
+
+  it('takes a second trial only as long as both stay below half of the run', () => {
+    // 3 steps of 4 s after 8 s, of a run of so many steps
+    const first = { ...trial, steps: Array.from({ length: 3 }, () => ({ seconds: 4, tokens: 200 })), setup: 5 }
+    const second = (steps: number) =>
+      secondTrial(first, { seconds: 8 + 4 * steps, seconds_per_step: 4 }, { few: 3, cycle: 1 })
+    expect(second(27)).toEqual({ cycles: 7, seconds: 8 + 28 })
+    expect(second(10).cycles).toBeLessThan(3)
+    for (const steps of [27, 40, 70]) expect(20 + second(steps).seconds).toBeLessThanOrEqual((8 + 4 * steps) / 2)
+    // Enough steps for the memory of a long run, at most two minutes
+    expect(second(1000).cycles).toBe(24)
+    const slow = { ...first, steps: first.steps.map((step) => ({ ...step, seconds: 10 })) }
+    expect(secondTrial(slow, { seconds: 1e4, seconds_per_step: 10 }, { few: 3, cycle: 1 }).cycles).toBe(12)
   })
 })

@@ -29,6 +29,8 @@ const enoughSteps = 20
 const mostSteps = 24
 /** Seconds that the steps of the second trial may take. */
 const longestTrial = 120
+/** Both trials together take no more than this part of the run, beside the few steps of the first. */
+const mostOfRun = 1 / 2
 
 /** Settings that a trial has another value of, or none. */
 const ofTrial = {
@@ -36,26 +38,49 @@ const ofTrial = {
   ...{ evalData: undefined, evalSplit: undefined, evalEvery: undefined, patience: undefined, bestMetric: undefined },
 }
 
-/** Makes a trial and scales it. @returns undefined after an abort */
+/**
+ * Makes a trial and scales it.
+ * @param onTrial called before each of at most two trials with its steps, and with the seconds that it will take about, where known
+ * @returns undefined after an abort
+ */
 export const estimateRun = async (
   method: string,
   settings: WorkSettings,
   rows: Rows,
   signal: AbortSignal,
+  onTrial: (steps: number, seconds?: number) => void = () => {},
 ): Promise<CostEstimate | FailedTrial | undefined> => {
   const total = stepsOf(settings, rows.used)
   // A cycle is the steps from one rollout to the next
   const cycle = (settings.stepsPerGeneration ?? 1) * (settings.numIterations ?? 1)
-  const tryOut = (steps: number) =>
-    trialRun(method, { ...settings, ...ofTrial, maxSteps: Math.min(total, steps * cycle) }, signal)
+  const tryOut = (cycles: number, seconds?: number) => {
+    const maxSteps = Math.min(total, cycles * cycle)
+    onTrial(maxSteps, seconds)
+    return trialRun(method, { ...settings, ...ofTrial, maxSteps }, signal)
+  }
   const few = isRl(settings) ? 2 : fewSteps
   const trial = await tryOut(few)
   if (!trial || 'failed' in trial) return trial
-  const spent = trial.steps.reduce((sum, { seconds }) => sum + seconds, 0)
-  const cycles = Math.min(mostSteps, Math.floor((longestTrial * few) / spent))
-  if (cycles <= few || trial.steps.length >= total) return scaled(trial, settings, rows)
-  const longer = await tryOut(cycles)
+  const estimate = scaled(trial, settings, rows)
+  const { cycles, seconds } = secondTrial(trial, estimate, { few, cycle })
+  if (cycles <= few || trial.steps.length >= total) return estimate
+  const longer = await tryOut(cycles, seconds)
   return longer && !('failed' in longer) ? scaled(longer, settings, rows) : longer
+}
+
+const secondsOf = (steps: Trial['steps']) => steps.reduce((sum, { seconds }) => sum + seconds, 0)
+
+/** How long a second trial may be: it would be no help if it took as long as the run. @param cycle steps of one */
+export const secondTrial = (
+  { steps, setup, reference, finish }: Trial,
+  estimate: Pick<CostEstimate, 'seconds' | 'seconds_per_step'>,
+  { few, cycle }: { few: number; cycle: number },
+): { cycles: number; seconds: number } => {
+  const besideSteps = setup + reference.seconds + finish
+  const perCycle = estimate.seconds_per_step * cycle
+  const left = mostOfRun * estimate.seconds - 2 * besideSteps - secondsOf(steps)
+  const cycles = Math.min(mostSteps, Math.floor((longestTrial * few) / secondsOf(steps)), Math.floor(left / perCycle))
+  return { cycles, seconds: besideSteps + cycles * perCycle }
 }
 
 const isRl = ({ stepsPerGeneration }: WorkSettings) => stepsPerGeneration !== undefined

@@ -4,6 +4,7 @@
  * A program that reads stdout may end before we do (`attune ... | head`). Then the work is given up, the engine closed, and
  * the process ends without a message.
  */
+import { stringify } from '../util/written.ts'
 import { makeScreen, type Screen, safeForTerminal } from './screen.ts'
 
 export type Output = {
@@ -13,7 +14,7 @@ export type Output = {
   toTerminal: boolean
   /** Columns that text on stdout may take. */
   columns(): number
-  /** Writes a value as one line of JSON on stdout. */
+  /** Writes a value as one line of JSON on stdout, numbers of a file as they are written there. */
   jsonLine(value: unknown): Promise<void>
   /** Says once on stderr that results are JSON lines, where nobody asked for them and stdout is no terminal. */
   noteJsonLines(): void
@@ -27,7 +28,7 @@ export const makeOutput = (json: boolean): Output => ({
   json,
   toTerminal: !json && Boolean(process.stdout.isTTY),
   columns: () => (process.stdout.isTTY ? process.stdout.columns || 80 : 100),
-  jsonLine: (value) => write(`${JSON.stringify(value)}\n`),
+  jsonLine: (value) => write(`${stringify(value)}\n`),
   noteJsonLines: () => {
     if (!json && !process.stdout.isTTY)
       process.stderr.write('stdout is no terminal: results are printed as JSON lines, as with --json\n')

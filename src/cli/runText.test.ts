@@ -6,7 +6,8 @@ const run = {
   ...{ name: 'a', dir: '/runs/a', state: 'done', steps: 4, totalSteps: 4, first: { loss: 2 }, last: { loss: 1 } },
   change: { metric: 'loss', heldOut: true, from: { step: 0, value: 2 }, to: { step: 4, value: 1.5 } },
   info: {
-    ...{ method: 'sft', created: '2026-01-02T03:04:05.678Z', command: ['attune', 'sft', '--epochs', '1'] },
+    ...{ method: 'sft', created: '2026-01-02T03:04:05.678Z' },
+    command: ['attune', 'sft', '--model', 'm', '--lora-r', '16', '--epochs', '1'],
     config: { model: 'm', loraR: 16, epochs: 1, learningRate: 2e-5, shuffle: true, chat: false, output: 'a' },
   },
 } as unknown as RunSummary
@@ -30,6 +31,18 @@ describe('attune runs', () => {
       'settings that were given\n  --model   m\n  --lora-r  16\n  --epochs  1\n\n3 further settings have their defaults: --all',
     )
     expect(shown(true)).toContain('--learning-rate  2e-5\n  --shuffle        yes\n  --chat           no')
+  })
+
+  it('tells settings that follow from the given ones apart', () => {
+    const config = { model: '/base', adapter: '/runs/sft/adapter', loraR: 16, threads: 2 }
+    const shown = (...words: string[]) =>
+      runDetails({ ...run, info: { ...run.info, config, command: words } }, {}, { all: false, width: 100 })
+    expect(shown('attune', 'dpo', '--model', 'runs/sft', '--lora-r=16')).toMatch(
+      /given\n {2}--model {3}runs\/sft\n {2}--lora-r {2}16\n\nsettings that follow from these\n {2}--model {4}\/base\n {2}--adapter {2}\/runs\/sft\/adapter\n {2}--threads {2}2$/,
+    )
+    // A settings file may hold any of them
+    for (const words of [['attune', 'dpo', '--config', 'dpo.yaml'], []])
+      expect(shown(...words)).toMatch(/settings that were given\n.*\n.*\n.*\n {2}--threads {2}2$/)
   })
 
   it('has no first value of what was evaluated once', () => {

@@ -38,9 +38,7 @@ export const runDetails = (
   const { name, dir, info, state, steps, totalSteps, change, result } = run
   // The folder stands above
   const settings = settingsOf(info, defaults).filter(({ key, value }) => key !== 'output' && settingText(value) !== '')
-  const isGiven = ({ key, isDefault }: RunSetting) => !isDefault || info.command.some((word) => isFlag(word, key))
-  const given = settings.filter(isGiven)
-  const usual = settings.filter((setting) => !isGiven(setting))
+  const { given, following, usual } = parted(settings, info.command)
   const fitted = (text: string, indent: number) => wrapped(text, Math.min(width - 1, 100), indent)
   return [
     columns([
@@ -56,6 +54,7 @@ export const runDetails = (
     changesText('on held-out rows', run.firstEvaluation, run.evaluation),
     changesText('in training, single steps', run.first, run.last),
     settingsText('settings that were given', given, width),
+    settingsText('settings that follow from these', following, width),
     all
       ? settingsText('settings that have their defaults', usual, width)
       : usual.length
@@ -64,6 +63,37 @@ export const runDetails = (
   ]
     .filter(Boolean)
     .join('\n\n')
+}
+
+type Parted = Record<'given' | 'following' | 'usual', RunSetting[]>
+
+/**
+ * Settings that were given, those that are no defaults and follow from them (the adapter of a run that --model names, the threads
+ * of a resumed run, the defaults of --like), and defaults. Of a settings file or a program the command does not tell which were
+ * given: then all are that are no defaults.
+ */
+const parted = (settings: readonly RunSetting[], command: readonly string[]): Parted => {
+  const tellsAll = command.length > 0 && !command.some((word) => isFlag(word, 'config'))
+  const parts: Parted = { given: [], following: [], usual: [] }
+  for (const setting of settings) {
+    const { key, value, isDefault } = setting
+    const isTyped = command.some((word) => isFlag(word, key))
+    const typed = key === 'model' ? typedValue(command, key) : undefined
+    // A run in the place of a model
+    if (typed !== undefined && typed !== value) {
+      parts.given.push({ ...setting, value: typed })
+      parts.following.push(setting)
+    } else if (isTyped || (!isDefault && !tellsAll)) parts.given.push(setting)
+    else parts[isDefault ? 'usual' : 'following'].push(setting)
+  }
+  return parts
+}
+
+const typedValue = (command: readonly string[], key: string): string | undefined => {
+  const at = command.findIndex((word) => isFlag(word, key))
+  if (at < 0) return undefined
+  const word = command[at]
+  return word.includes('=') ? word.slice(word.indexOf('=') + 1) : command[at + 1]
 }
 
 /** --lora-r, --lora-r=8, --no-shuffle */

@@ -5,8 +5,9 @@
  * That holds for columns that the user names, since rows of several kinds may share a file, and there null is no column at all.
  */
 import type { RecordLocation } from './check.ts'
-import { noColumn } from './columns.ts'
+
 import type { LabelRule } from './labelRule.ts'
+import { noColumn } from './otherKeys.ts'
 import { isMessages, type Text } from './rows.ts'
 
 type Columns = Record<string, unknown>

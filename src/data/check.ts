@@ -61,6 +61,16 @@ export const isRecord = (value: unknown): value is Record<string, unknown> =>
 
 const kindOf = (value: unknown) => (value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`)
 
+/** Columns that a message names: a record of a stranger may have any number. */
+const SHOWN = 20
+
+/** The columns of a record, for a message. @param own what the file calls columns that were renamed */
+export const columnNames = (record: Record<string, unknown>, own?: ReadonlyMap<string, string>): string => {
+  const all = Object.keys(record).map((name) => own?.get(name) ?? name)
+  const shown = all.slice(0, SHOWN).map((name) => (name.length > 100 ? `${name.slice(0, 100)}...` : name))
+  return `${shown.join(', ') || 'none'}${all.length > SHOWN ? ` and ${all.length - SHOWN} more` : ''}`
+}
+
 /** @throws Fault wrong-type unless the record is an object */
 export const recordOf = (value: unknown, location: RecordLocation): Record<string, unknown> => {
   if (!isRecord(value)) throw rowFault('wrong-type', `a row must be an object, not ${kindOf(value)}`, location)

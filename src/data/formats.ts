@@ -11,14 +11,14 @@ import { z } from 'zod'
 import { argillaVotes } from './argilla.ts'
 import { blankFiller } from './blanks.ts'
 import { chatRow, noPromptFault, userTurn } from './chatRows.ts'
-import { conform, type Layout, type RawRecord, type RecordLocation, recordOf, rowFault } from './check.ts'
-import { columnNames, noColumn } from './columns.ts'
+import { columnNames, conform, type Layout, type RawRecord, type RecordLocation, recordOf, rowFault } from './check.ts'
 import { isObject } from './issue.ts'
 import { labelReader } from './labelColumn.ts'
 import { isBlankLabel, type LabelCounts, type LabelRule, labelRule } from './labelRule.ts'
 import { labelStudioVotes } from './labelStudio.ts'
 import type { Skipped, Votes } from './labels.ts'
 import { treeGatherer, treeRows } from './openAssistant.ts'
+import { noColumn } from './otherKeys.ts'
 import { bestOfNRow, HH_MARK, hasNoRanks, hhRow, preferenceRow, rankingRow, unrankedRow } from './preference.ts'
 import { type Completion, isIds, isMessages, type Row, schemas, textColumn } from './rows.ts'
 import { type Shaped, usualShape } from './shapes.ts'
@@ -347,7 +347,7 @@ const detect = (
   if (format) return format
   throw rowFault(
     'unknown-columns',
-    `rows with the columns ${columnNames(record)} are of no known kind`,
+    `rows with the columns ${columnNames(record, location.own)} are of no known kind`,
     location,
     undefined,
     suggestion(record, as),

@@ -6,6 +6,7 @@
 import { parseJson } from '../util/json.ts'
 import { quoted } from '../util/quote.ts'
 import { badValue, type Issue, isIssue, isObject, nullValue, wrongType } from './issue.ts'
+import { otherKeys, rewrite } from './otherKeys.ts'
 
 export type TextPart = { type: 'text'; text: string; [key: string]: unknown }
 /** A message. The content may be null or missing where another field, such as tool_calls, stands for it. */
@@ -49,11 +50,18 @@ const readMessage = (value: unknown, at: number): Message | Issue => {
   if (!isObject(value)) return wrongType(`message ${at} must be {"role", "content"}`)
   if (typeof value.role !== 'string' && typeof value.from === 'string') return shareGptMessage(value, at)
   const { role } = value
-  if (typeof role !== 'string') return wrongType(`message ${at} has no "role" that is a string`)
+  if (typeof role !== 'string') return lacking('role', value, at)
   if (!ROLES.includes(role))
-    return badValue(`message ${at} has the role ${quoted(role)}; roles are ${ROLES.join(', ')}`)
+    return badValue(`message ${at} has the role ${quoted(role)}; roles are ${ROLES.join(', ')}; ${rewrite}`)
   return withContent(withCalls(value as Message), at)
 }
+
+const lacking = (name: string, message: Record<string, unknown>, at: number): Issue =>
+  wrongType(
+    Object.hasOwn(message, name)
+      ? `message ${at} has no "${name}" that is a string`
+      : `message ${at} has no "${name}", but ${otherKeys(message)}`,
+  )
 
 /** "function_call" of OpenAI before there were tools, as "tool_calls", which chat templates read. */
 const withCalls = (message: Message): Message => {
@@ -62,12 +70,16 @@ const withCalls = (message: Message): Message => {
   return { ...rest, tool_calls: [{ type: 'function', function: call }] }
 }
 
-const shareGptMessage = ({ from, value, ...more }: Record<string, unknown>, at: number): Message | Issue => {
+const shareGptMessage = (message: Record<string, unknown>, at: number): Message | Issue => {
+  const { from, value, ...more } = message
   const name = from as string
   if (name === 'function_call') return callsMessage(value, at, more)
-  if (Object.hasOwn(SHAREGPT, name)) return withContent({ ...more, role: SHAREGPT[name], content: value as string }, at)
+  if (Object.hasOwn(SHAREGPT, name)) {
+    if (!('value' in message) && !standsForContent(more)) return lacking('value', message, at)
+    return withContent({ ...more, role: SHAREGPT[name], content: value as string }, at)
+  }
   const known = [...Object.keys(SHAREGPT), 'function_call'].join(', ')
-  return badValue(`message ${at} is from ${quoted(name)}; known are ${known}`)
+  return badValue(`message ${at} is from ${quoted(name)}; known are ${known}; ${rewrite}`)
 }
 
 /** A turn of ShareGPT that calls tools: one {"name", "arguments"} or a list of them, as JSON. */
@@ -91,11 +103,20 @@ const withContent = (message: Message, at: number): Message | Issue => {
   if (typeof content === 'string') return message
   if (Array.isArray(content)) return withParts(message, content, at)
   if (content !== null && content !== undefined) return wrongType(`message ${at} has no "content" that is a string`)
+  if (!('content' in message) && !standsForContent(message)) return lacking('content', message, at)
   if (otherFields(message).length) return message
-  return content === null
-    ? nullValue(`message ${at} has a null "content" and nothing else that is said`)
-    : wrongType(`message ${at} has no "content" that is a string`)
+  return nullValue(`message ${at} has a null "content" and nothing else that is said`)
 }
+
+const SPOKEN = ['reasoning_content', 'reasoning', 'thinking', 'refusal']
+
+/**
+ * Whether a message without the key "content" says something that a chat template may read: tool calls and the like, or a text
+ * under a name that templates know. Under another name it is the content, misnamed, and the message would be read as empty.
+ */
+const standsForContent = (message: Record<string, unknown>): boolean =>
+  SPOKEN.some((name) => typeof message[name] === 'string') ||
+  Object.values(message).some((value) => typeof value === 'object' && value !== null)
 
 const withParts = (message: Message, parts: readonly unknown[], at: number): Message | Issue => {
   const content: TextPart[] = []

@@ -2,6 +2,7 @@
 import { badInput, type Where } from '../util/fault.ts'
 import type { Kinds } from './convert.ts'
 import { isIds, isMessages, type Prompt, type Ranking, type Row, type Sft, type Text, type Unpaired } from './rows.ts'
+import type { TemplateArguments } from './template.ts'
 
 type Columns = Record<string, unknown>
 
@@ -31,10 +32,13 @@ export const recordFor = (to: Target, row: Row, where: Where, renamed: readonly 
 
 const withCommon = ({ id, template, ...row }: Row, columns: Columns): Columns => {
   const known = id ?? ('vote' in row ? row.vote?.task : undefined)
+  return { ...(known !== undefined && { id: known }), ...columns, ...templateColumns(template) }
+}
+
+/** The columns of a row's arguments for its chat template. */
+export const templateColumns = (template: TemplateArguments | undefined): Columns => {
   const variables = { ...(template?.documents && { documents: template.documents }), ...template?.variables }
   return {
-    ...(known !== undefined && { id: known }),
-    ...columns,
     ...(template?.tools && { tools: template.tools }),
     ...(Object.keys(variables).length && { chat_template_kwargs: variables }),
   }

@@ -1,5 +1,6 @@
 /** Records as rows: ids in place of text, kinds, columns, and refusals with their place. */
 import { describe, expect, it } from 'vitest'
+import type { Fault } from '../util/fault.ts'
 import { rowReader } from './formats.ts'
 
 const read = (value: unknown, columns = {}) => rowReader('f.jsonl', 'rows', { columns }).read({ value, row: 0 }).rows
@@ -319,6 +320,46 @@ describe('rows', () => {
     )
   })
 
+  describe('of chats whose messages have other keys', () => {
+    const chat = [
+      { author: 'customer', body: 'a' },
+      { author: 'agent', body: 'b' },
+    ]
+    const faultOf = (...given: Parameters<typeof read>): Fault => {
+      try {
+        read(...given)
+      } catch (error) {
+        return error as Fault
+      }
+      throw new Error('nothing was refused')
+    }
+    const keys =
+      'the keys "author", "body"; messages are read by "role" and "content", or "from" and "value", and --column does not rename keys inside them: write the file with these, as docs/data.md#transcripts shows'
+
+    it('are refused with the keys there are, those that are read, and what to do', () => {
+      expect(faultOf({ transcript: chat }, { messages: 'transcript' }).message).toBe(
+        `f.jsonl, row 0, column "transcript": message 0 has no "role", but ${keys}`,
+      )
+      expect(faultOf({ id: 'x', transcript: chat }).details).toContain(
+        `the turns of a chat seem to be in "transcript", but have ${keys}`,
+      )
+      const renamed = faultOf({ transcript: chat }, { conversations: 'transcript', from: 'author' })
+      expect(renamed.message).toContain('(--column from=author); columns are transcript')
+      expect(renamed.details).toEqual([
+        `it is a key inside "transcript", and --column renames columns of a row alone; "transcript" has ${keys}`,
+      ])
+    })
+
+    it('are refused where the text alone has another key, which would be read as nothing', () => {
+      expect(faultOf({ messages: [{ role: 'user', text: 'a', name: 'x' }] }).message).toContain(
+        'message 0 has no "content", but the keys "role", "text", "name"',
+      )
+      expect(faultOf({ conversations: [{ from: 'human', text: 'a' }] }).message).toContain('has no "value"')
+      for (const said of [{ tool_calls: [{}] }, { reasoning_content: 'hm' }, { content: null, name: 'x' }])
+        expect(read({ messages: [{ role: 'assistant', ...said }] })).toHaveLength(1)
+    })
+  })
+
   it('suggest the nearest column', () => {
     expect(() => read({ choosen: 'a' })).toThrow(
       expect.objectContaining({
@@ -331,7 +372,7 @@ describe('rows', () => {
     )
   })
 
-  it('suggest columns for what widgets export: a conversation that waits for an answer, and turns that are no messages', () => {
+  it('suggest columns for what widgets export, where a conversation waits for an answer', () => {
     const history = [
       { role: 'assistant', content: 'Hi!' },
       { role: 'user', content: 'Is there moss in it?' },
@@ -341,16 +382,6 @@ describe('rows', () => {
         details: expect.arrayContaining([
           'nearest is prompt, completion, label: --column prompt=history --column completion=answer --column label=stars',
           expect.stringContaining('--column chosen=employee_answer --column rejected=answer'),
-        ]),
-      }),
-    )
-    const transcript = [{ author: 'visitor', body: 'Is there moss in it?' }]
-    expect(() => read({ id: 'c1', channel: 'web', page: '/shop/moss', transcript, resolved: true })).toThrow(
-      expect.objectContaining({
-        details: expect.arrayContaining([
-          expect.stringMatching(
-            /^objects are in "transcript" \("author", "body"\): turns of a chat are read as "messages"/,
-          ),
         ]),
       }),
     )

@@ -7,6 +7,7 @@ import { quoted } from '../util/quote.ts'
 import { isObject } from './issue.ts'
 import { isBlankLabel, isRating, labelWord } from './labelRule.ts'
 import { isMessage, type Message } from './messages.ts'
+import { transcriptHint } from './otherKeys.ts'
 
 type Columns = Readonly<Record<string, unknown>>
 /** The kinds of rows that commands read, as in convert.ts. */
@@ -214,7 +215,7 @@ const nearestSet = (record: Columns, as?: Wanted) => {
 export const nearestColumns = (record: Columns, as?: Wanted): string | undefined => {
   const best = nearestSet(record, as)
   // Beside the turns of a chat what else holds a text is hardly what was asked and answered
-  if (!best || (best.guess.guessed && turnsOf(record))) return undefined
+  if (!best || (best.guess.guessed && transcriptHint(record).length > 0)) return undefined
   const { columns, guessed, missing } = best.guess
   const flags = [...best.roles.flatMap((role) => columnFlag(role, columns.get(role))), ...labelFlag(columns, record)]
   if (!flags.length && !missing.length) return undefined
@@ -248,14 +249,21 @@ const besideLabel = (record: Columns): string[] => {
 /** Lines below the message of a record that a command cannot read: what the command needs, and the flags that would read it. */
 export const suggestion = (record: Columns, as?: Wanted): string[] => [
   ...neededColumns(as),
-  nearestColumns(record, as) ?? held(record, as),
+  ...(transcriptOf(record, as) ?? [nearestColumns(record, as) ?? held(record, as)]),
   ...(as ? [] : besideLabel(record)),
   ...chatFlag(record, as),
 ]
 
+/** A chat of other keys, where columns of the row do not fit. */
+const transcriptOf = (record: Columns, as?: Wanted): string[] | undefined => {
+  const guess = nearestSet(record, as)?.guess
+  const hint = guess && !guess.guessed && !guess.missing.length ? [] : transcriptHint(record)
+  return hint.length ? hint : undefined
+}
+
 /** Plain prompts are no messages yet: a stranger's table seldom comes in the form of a chat. */
 const chatFlag = (record: Columns, as?: Wanted): string[] => {
-  const prompt = turnsOf(record) ? undefined : nearestSet(record, as)?.guess.columns.get('prompt')
+  const prompt = transcriptOf(record, as) ? undefined : nearestSet(record, as)?.guess.columns.get('prompt')
   return prompt !== undefined && typeof record[prompt] === 'string'
     ? ["for a chat model add --chat: texts are then read as a user's messages and the assistant's"]
     : []
@@ -280,37 +288,22 @@ const labelFlag = (columns: ReadonlyMap<Role, string>, record: Columns): string[
   return [`--label '${String(value).replaceAll("'", "'\\''")}=true,other=false'`]
 }
 
-/** A list of objects that are no messages: the turns of a chat as many programs export them. */
-const turnsOf = (record: Columns) =>
-  Object.entries(record)
-    .slice(0, SHOWN)
-    .find(([, value]) => Array.isArray(value) && isObject(value[0]) && !isConversation(value))
-
-const turnsHeld = (name: string, value: unknown) => {
-  const keys = Object.keys((value as Columns[])[0]).slice(0, 6)
-  return `objects are in ${quoted(name, 60)} (${keys.map((key) => quoted(key, 30)).join(', ')}): turns of a chat are read as "messages", each with "role" and "content"`
-}
-
 /** What the columns hold, where no flag would help. */
 const held = (record: Columns, as?: Wanted): string => {
   const entries = Object.entries(record).slice(0, SHOWN)
   const texts = entries.filter(([name, value]) => typeof value === 'string' && value && !NO_TEXT.test(name))
   const flags = entries.filter(([, value]) => typeof value === 'boolean').map(([name]) => quoted(name, 60))
-  const turns = turnsOf(record)
-  const inner = turns ? undefined : entries.find(([, value]) => isObject(value))
+  const inner = entries.find(([, value]) => isObject(value) || (Array.isArray(value) && isObject(value[0])))
   const longest = texts.sort((a, b) => String(b[1]).length - String(a[1]).length)[0]
   const parts = [
-    turns && turnsHeld(...turns),
     longest ? `the longest text is in ${quoted(longest[0], 60)}` : 'no column holds a text',
     flags.length && `true or false in ${flags.join(', ')}`,
     inner && `objects are in ${quoted(inner[0], 60)}: write what is inside as columns of the row`,
   ].filter(Boolean)
-  const mend = turns
-    ? ''
-    : texts.length
-      ? `name the columns with --column ${as === 'ranking' ? 'chosen' : 'prompt'}=COLUMN and add what is missing`
-      : inner
-        ? ''
-        : 'write the texts as columns'
+  const mend = texts.length
+    ? `name the columns with --column ${as === 'ranking' ? 'chosen' : 'prompt'}=COLUMN and add what is missing`
+    : inner
+      ? ''
+      : 'write the texts as columns'
   return [parts.join('; '), mend].filter(Boolean).join('; ')
 }

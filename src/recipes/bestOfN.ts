@@ -5,19 +5,20 @@
  * N samples also tell, without bias, what each smaller n would have given: the mean of the best over all sets of n samples.
  */
 
-import { withoutTurn } from '../data/chatRows.ts'
-import { promptText } from '../data/prompts.ts'
-import type { Text } from '../data/rows.ts'
+import type { PromptExample } from '../data/prompts.ts'
+import { templateColumns } from '../data/records.ts'
+import { isMessages, type Text } from '../data/rows.ts'
 import { openScheduler } from '../generate/scheduler.ts'
 import { shareModel } from '../generate/sharedModel.node.ts'
 import { sharedScheduler } from '../generate/sharedScheduler.ts'
-import { type LengthSettings, openTokenization, type Tokenization } from '../generate/tokenization.node.ts'
+import { type LengthSettings, openTokenization } from '../generate/tokenization.node.ts'
 import type { Compute } from '../passes/int8.ts'
 import { openModel } from '../passes/open.node.ts'
 import { checkRewards, openRewards, type RewardSettings, rewardColumns } from '../rewards/open.ts'
 import { type ProgramFunctions, scoreRollout } from '../rewards/rewards.ts'
 import type { ProgressEvent, WarningEvent } from '../runs/events.ts'
 import { trainedWithChat } from '../runs/find.node.ts'
+import { normalInterval, wilson } from '../statistics/intervals.ts'
 import { deviation, mean } from '../statistics/summary.ts'
 import { makeResources } from '../util/resources.ts'
 import type { Sharing } from '../util/sharing.ts'
@@ -33,13 +34,24 @@ export type BestOfNSettings = RolloutSettings &
 
 /** The result of `bestOfN`. */
 export type BestOfN = {
-  /** The best completion of each prompt. */
-  rows: { prompt: string; completion: string; reward: number | null; ids: number[] }[]
   /**
-   * What the best of n samples gives on average, n = 1, 2, 4, ... N: its reward, with the standard error over prompts, and
-   * the most that its KL from the policy can be, log n - (n - 1) / n nats.
+   * The best completion of each prompt, as `sft` reads it: behind messages it is the assistant's, behind a text a text, and of
+   * a model without a tokenizer token ids. `ids` are its tokens. What the prompt's row says to the chat template stands beside.
    */
-  table: { n: number; reward: number; standard_error: number; kl: number }[]
+  rows: {
+    prompt: Text
+    completion: Text
+    reward: number | null
+    ids: number[]
+    tools?: readonly unknown[]
+    chat_template_kwargs?: Readonly<Record<string, unknown>>
+  }[]
+  /**
+   * What the best of n samples gives on average, n = 1, 2, 4, ... N: its reward, with the standard error and the interval of
+   * 95 % over prompts, and the most that its KL from the policy can be, log n - (n - 1) / n nats. Where all prompts have the same
+   * reward, their spread says nothing: rewards of 0 and 1 then have Wilson's interval, others none.
+   */
+  table: { n: number; reward: number; standard_error: number; low?: number; high?: number; kl: number }[]
   /** Prompts that were not used, by reason. */
   dropped: Record<string, number>
   /** Samples whose reward failed. */
@@ -97,12 +109,10 @@ export async function* bestOfN(
     const scored = yield* scoreRollout(rewards, rollout, { signal })
     if (!scored) return undefined
     // the best of N
-    // Rows that --chat reads again
-    const shown = chat ? withoutTurn : (prompt: Text) => prompt
     const groups = chunks(scored.rewards, rollout.perPrompt)
     const samples = chunks(rollout.samples, rollout.perPrompt)
     return {
-      rows: groups.map((group, g) => bestRow(tokenization, shown(prompts[g].prompt), samples[g], group)),
+      rows: groups.map((group, g) => bestRow(prompts[g], samples[g], group)),
       table: tableOf(groups),
       dropped: droppedRows(dataset.rows.dropped, stream),
       failed: scored.rewards.filter(Number.isNaN).length,
@@ -117,20 +127,24 @@ export const indexOfBest = (rewards: readonly number[]): number =>
   rewards.reduce((best, reward, i) => (Number.isNaN(rewards[best]) || reward > rewards[best] ? i : best), 0)
 
 const bestRow = (
-  tokenization: Tokenization,
-  prompt: Text,
+  { prompt, template }: PromptExample,
   samples: readonly { ids: number[]; text?: string }[],
   rewards: readonly number[],
 ): BestOfN['rows'][number] => {
   const best = indexOfBest(rewards)
   const reward = Number.isNaN(rewards[best]) ? null : rewards[best]
-  const { ids, text = '' } = samples[best]
-  return { prompt: promptText(tokenization, prompt), completion: text, reward, ids }
+  const { ids, text } = samples[best]
+  return { prompt, completion: completionOf(prompt, text ?? ids), reward, ids, ...templateColumns(template) }
 }
 
-const tableOf = (groups: readonly number[][]): BestOfN['table'] => {
+const completionOf = (prompt: Text, completion: string | number[]): Text =>
+  isMessages(prompt) && typeof completion === 'string' ? [{ role: 'assistant', content: completion }] : completion
+
+/** @param groups [prompts][N] rewards, NaN of those that failed */
+export const tableOf = (groups: readonly number[][]): BestOfN['table'] => {
   const withoutFailed = groups.map((group) => group.filter((reward) => !Number.isNaN(reward)))
   const N = groups[0].length
+  const isShare = withoutFailed.flat().every((reward) => reward === 0 || reward === 1)
   const powersOfTwo = Array.from({ length: Math.floor(Math.log2(N)) + 1 }, (_, i) => 2 ** i)
   return [...new Set([...powersOfTwo, N])].map((n) => {
     const values = withoutFailed.filter((group) => group.length >= n).map((group) => expectedBest(group, n))
@@ -138,7 +152,17 @@ const tableOf = (groups: readonly number[][]): BestOfN['table'] => {
       n,
       reward: mean(values),
       standard_error: deviation(values) / Math.sqrt(values.length),
+      ...boundsOf(values, isShare),
       kl: Math.log(n) - (n - 1) / n,
     }
   })
+}
+
+/** Undefined bounds of a single prompt, and of equal rewards that are no shares of 0 and 1. */
+const boundsOf = (values: readonly number[], isShare: boolean): { low?: number; high?: number } => {
+  if (values.length < 2) return {}
+  const alike = values.every((value) => value === values[0])
+  if (alike && !isShare) return {}
+  const { low, high } = alike ? wilson(values[0] * values.length, values.length) : normalInterval(values)
+  return { low, high }
 }

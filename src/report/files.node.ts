@@ -4,6 +4,7 @@ import { basename, join } from 'node:path'
 import { badInput, type Fault } from '../util/fault.ts'
 import { diskFault, writeWhole } from '../util/files.node.ts'
 import { sealedFile, unsealed } from '../util/sealed.node.ts'
+import { stringify } from '../util/written.ts'
 import { standalone } from './svg.ts'
 
 /**
@@ -45,7 +46,7 @@ export const readSealed = async (path: string): Promise<unknown> => {
 
 /** Writes rows as JSON lines. */
 export const writeRows = (path: string, rows: readonly object[]) =>
-  writeText(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  writeText(path, rows.map((row) => `${stringify(row)}\n`).join(''))
 
 /** Reads rows that are JSON lines. */
 export const readRows = async <T>(path: string): Promise<T[]> =>

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { encodePrompt } from '../../src/data/examples.ts'
+import { openRows } from '../../src/data/openRows.node.ts'
 import type { Text } from '../../src/data/rows.ts'
 import { openTokenization } from '../../src/generate/tokenization.node.ts'
 import { loadPretrained } from '../../src/models/load.node.ts'
@@ -98,8 +99,20 @@ describe('--chat', () => {
     const asChat = await made({ chat: true }, prompts.plain)
     const asMessages = await made({}, prompts.messages)
     expect(asChat.map(({ reward }) => reward)).toEqual(asMessages.map(({ reward }) => reward))
-    // Rows that --chat reads again
-    expect(asChat.map(({ prompt }) => prompt)).toEqual(questions)
+    // Rows of the same chats, which sft learns from as the prompts were completed
+    const tools = [{ type: 'function', function: { name: 'look' } }]
+    const turns = await made(
+      {},
+      prompts.messages.map((row) => ({ ...row, tools })),
+    )
+    for (const rows of [asChat, asMessages, turns])
+      expect(rows.map(({ prompt }) => prompt)).toEqual(questions.map(user))
+    expect(asMessages[0].completion).toEqual(assistant(expect.any(String) as unknown as string))
+    expect(turns.map((row) => row.tools)).toEqual(questions.map(() => tools))
+    const data = await openRows(await rows('best-rows', turns), { as: 'sft' })
+    expect(await data.row(0)).toMatchObject({ prompt: user(questions[0]), template: { tools } })
+    const [{ completion }] = await made({ data: [await rows('plain', prompts.plain)] }, [])
+    expect(completion).toEqual(expect.any(String))
   })
 
   it('a reward model that was trained with it reads plain prompts as chats in any run', async () => {

@@ -152,7 +152,7 @@ it('best-of-n returns the best completion even if no reward is above 0', async (
   const { rows: best, table, failed } = made.value!
   expect(failed).toBe(0)
   expect(best).toHaveLength(openings.length)
-  for (const { completion, reward: given } of best) expect(given).toBe(1 - completion.split('e').length)
+  for (const { completion, reward: given } of best) expect(given).toBe(1 - `${completion}`.split('e').length)
   expect(table.map(({ n }) => n)).toEqual([1, 2, 4])
   expect(table[2].reward).toBeCloseTo(best.reduce((sum, row) => sum + row.reward!, 0) / best.length, 6)
   expect(table[0].reward).toBeLessThan(table[2].reward)

@@ -1,5 +1,9 @@
 /** `attune best-of-n`: the completion with the highest reward of N, the baseline that training must beat. */
 
+import { withoutTurn } from '../../data/chatRows.ts'
+import { contentText } from '../../data/messages.ts'
+import { promptText } from '../../data/prompts.ts'
+import { isMessages, type Text } from '../../data/rows.ts'
 import type { BestOfN } from '../../recipes/bestOfN.ts'
 import { bestOfNSchema } from '../../recipes/rl/schema.ts'
 import { formatNumber, plural } from '../../util/format.ts'
@@ -16,7 +20,6 @@ export default command({
     'best-of-n --model HuggingFaceTB/SmolLM2-135M-Instruct --data PROMPTS.jsonl --reward REWARD-MODEL --num-generations 16',
   schema: bestOfNSchema,
   async run(options, { out }) {
-    const { normalQuantile } = await import('../../statistics/quantiles.ts')
     const { bestOfN } = await import('../../recipes/bestOfN.ts')
     out.noteJsonLines()
     const report = makeReporter(out.screen, { logEvery: 1 })
@@ -46,14 +49,22 @@ export default command({
     if (out.json) await out.jsonLine({ event: 'end', table, dropped, failed })
     const rows = table
       .filter(({ reward }) => Number.isFinite(reward))
-      .map(({ n, reward, standard_error, kl }) => [
-        `${n}`,
-        `${formatNumber(reward)} ± ${formatNumber(normalQuantile(0.975) * standard_error)}`,
-        formatNumber(kl),
-      ])
+      .map((row) => [`${row.n}`, rewardText(row), formatNumber(row.kl)])
     out.screen.write(`\n${columns([['best of', 'mean reward (95 %)', 'KL, nats, at most'], ...rows], [0, 1, 2])}\n`)
   },
 })
 
+/** Wilson's interval, of prompts that all succeed or all fail, does not lie around the mean. */
+const rewardText = ({ reward, standard_error, low, high }: BestOfN['table'][number]): string => {
+  const mean = formatNumber(reward)
+  if (low === undefined || high === undefined) return mean
+  return standard_error > 0
+    ? `${mean} ± ${formatNumber(high - reward)}`
+    : `${mean} (${formatNumber(low)} to ${formatNumber(high)})`
+}
+
 const rowText = ({ prompt, completion, reward }: BestOfN['rows'][number]): string =>
-  `${reward === null ? 'no reward' : formatNumber(reward)}  ${prompt}│${completion}`
+  `${reward === null ? 'no reward' : formatNumber(reward)}  ${promptText({}, withoutTurn(prompt))}│${answerText(completion)}`
+
+const answerText = (completion: Text): string =>
+  isMessages(completion) ? completion.map(contentText).join('') : promptText({}, completion)

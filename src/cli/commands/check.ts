@@ -178,10 +178,13 @@ const costOf = async (
   if (findings.some(isRuin)) return { failed: 'the run would be ruined', refused: false }
   const { shape } = await methods[keyOf(options.for)!].schema()
   const settings = Object.fromEntries(Object.entries(options).filter(([key]) => key in shape)) as WorkSettings
-  report.waiting(`  making a few steps of attune ${options.for}`)
+  const onTrial = (steps: number, seconds?: number) =>
+    report.note(
+      `  making ${plural(steps, 'step')} of attune ${options.for}${seconds === undefined ? '' : ` for a better estimate, about ${duration(seconds)}`}`,
+    )
   let interrupted = false
   const cost = await interruptible(
-    (signal) => estimateRun(options.for, settings, sums, signal),
+    (signal) => estimateRun(options.for, settings, sums, signal, onTrial),
     () => {
       interrupted = true
     },

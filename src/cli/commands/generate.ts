@@ -4,6 +4,7 @@ import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import { userTurn } from '../../data/chatRows.ts'
 import { encodePrompt } from '../../data/examples.ts'
 import { openRows } from '../../data/openRows.node.ts'
+import { templateColumns } from '../../data/records.ts'
 import type { Text } from '../../data/rows.ts'
 import type { RemoteCompletion } from '../../endpoint/completions.ts'
 import { beamSearch } from '../../generate/beams.ts'
@@ -66,13 +67,12 @@ export default command({
     const report = makeReporter(out.screen, { logEvery: 1 })
     const chat = await chatOf(options, report.note)
     const placed = await promptsOf({ ...options, chat }, report)
-    const prompts = placed.map(({ prompt }) => prompt)
     const samples = options.numReturnSequences
-    const total = prompts.length * samples
+    const total = placed.length * samples
     const done = (n: number) => report.show({ event: 'progress', phase: 'generate', done: n, total })
     if (isServer(options))
       return generateOnServer(options, placed, report, (ended) =>
-        print(ordered(ended, samples, done), prompts, out, report.clear),
+        print(ordered(ended, samples, done), placed, out, report.clear),
       )
     await withWorkers(
       options,
@@ -101,8 +101,8 @@ export default command({
               ? beamSearch(opened.model, tokenizer, ids, { ...settings, earlyStopping })
               : completions(generate(opened.model, tokenizer, ids, settings))
           if (out.toTerminal && total === 1 && options.numBeams === 1)
-            await stream(generate(opened.model, tokenizer, ids, settings), prompts[0], out)
-          else await print(ordered(all(), samples, done), prompts, out, report.clear)
+            await stream(generate(opened.model, tokenizer, ids, settings), placed[0].prompt, out)
+          else await print(ordered(all(), samples, done), placed, out, report.clear)
         } finally {
           report.clear()
           await opened.close()
@@ -164,17 +164,21 @@ const ordered = <T extends { row: number; sample: number }>(
 
 const print = async (
   all: AsyncIterable<Completion | RemoteCompletion>,
-  prompts: readonly Text[],
+  prompts: readonly PlacedPrompt[],
   out: Output,
   clearBar: () => void,
 ) => {
   for await (const completion of all) {
     const { row, text, finishReason } = completion
-    const prompt = prompts[row]
+    const { prompt, template } = prompts[row]
     if (out.toTerminal) {
       clearBar()
       await out.text(`${shown(prompt)}${text}\n`)
-    } else await out.jsonLine({ prompt, completion: text, ...details(completion), finish_reason: finishReason })
+    } else {
+      const line = { prompt, completion: text, ...details(completion), finish_reason: finishReason }
+      // A row that is trained on is rendered as its prompt was
+      await out.jsonLine({ ...line, ...templateColumns(template) })
+    }
   }
 }
 

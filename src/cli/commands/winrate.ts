@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import type { ModelMarks } from '../../feedback/winRate/marks.ts'
 import { ratingKinds } from '../../feedback/winRate/ratings.ts'
-import { halfInterval, type Standing } from '../../feedback/winRate/standings.ts'
+import { rateText, type Standing } from '../../feedback/winRate/standings.ts'
+import { normalQuantile } from '../../statistics/quantiles.ts'
 import { badInput } from '../../util/fault.ts'
 import { whole } from '../../util/format.ts'
 import { command } from '../command.ts'
@@ -87,7 +88,7 @@ export default command({
 })
 
 const tenth = (x: number | null | undefined) => (x === null || x === undefined || Number.isNaN(x) ? '–' : x.toFixed(1))
-const plusMinus = (x: number, half: number) => (Number.isFinite(half) ? `${tenth(x)} ± ${tenth(half)}` : tenth(x))
+const ratedText = (row: Parameters<typeof rateText>[0]) => (Number.isNaN(row.win_rate) ? '–' : rateText(row))
 const points = (x: number | null | undefined) => (typeof x === 'number' ? whole(x) : '–')
 
 /** Columns of what is not known for any model are left out. */
@@ -109,7 +110,7 @@ const winRateTable = (standings: readonly Standing[]): string => {
     const of = 'win_rate' in row ? row : undefined
     return [
       row.model,
-      of ? plusMinus(of.win_rate, halfInterval(of)) : '–',
+      of ? ratedText(of) : '–',
       points(of?.n_wins),
       points(of?.n_draws),
       points(of?.n_wins_base),
@@ -123,11 +124,11 @@ const winRateTable = (standings: readonly Standing[]): string => {
 
 const categoryTable = (standings: readonly Standing[]): string => {
   const rows = standings.flatMap((row) =>
-    Object.entries(('categories' in row && row.categories) || {}).map(([category, { win_rate, standard_error, n }]) => [
+    Object.entries(('categories' in row && row.categories) || {}).map(([category, rate]) => [
       row.model,
       category,
-      plusMinus(win_rate, halfInterval({ standard_error })),
-      points(n),
+      ratedText(rate),
+      points(rate.n),
     ]),
   )
   return rows.length ? columns([['model', 'category', 'win rate, %', 'n'], ...rows], [2, 3]) : ''
@@ -140,7 +141,10 @@ const markTable = (marked: readonly ModelMarks[]): string => {
   const head = ['model', 'mark', ...turns.map((key) => key.replace('_', ' ')), 'n', 'no mark', ...categories]
   const rows = marked.map((row) => [
     row.model,
-    Number.isFinite(row.standard_error) ? `${mark(row.average)} ± ${mark(halfInterval(row))}` : mark(row.average),
+    // Marks that are all the same tell nothing of their spread
+    row.standard_error > 0
+      ? `${mark(row.average)} ± ${mark(normalQuantile(0.975) * row.standard_error)}`
+      : mark(row.average),
     ...turns.map((key) => mark(row[key as `turn_${number}`])),
     points(row.n),
     points(row.unparsed),

@@ -12,6 +12,8 @@
  * a cut one and a request that failed make the row an error with a reason; nothing is guessed.
  */
 import type { Message } from '../../data/messages.ts'
+import type { Text } from '../../data/rows.ts'
+import type { TemplateArguments } from '../../data/template.ts'
 import { isUrl } from '../../endpoint/open.node.ts'
 import { badInput } from '../../util/fault.ts'
 import { openTextModel, type TextModelSettings } from '../textModel/openTextModel.ts'
@@ -44,6 +46,10 @@ export type JudgeCase = {
   prompt?: string | readonly Message[]
   /** One or two. */
   answers: readonly string[]
+  /** The answers as the row has them: texts or turns. */
+  responses?: readonly Text[]
+  /** What the row says to a chat template beside its messages. */
+  template?: TemplateArguments
   /** The right answer, for the mode `reference`. */
   reference?: string
   /** Why it cannot be judged, found before: then no model is asked. */

@@ -23,3 +23,16 @@ it('what says nothing is named', () => {
   expect(preferenceOf(pair, judged(['A', 'error'], 'error'), 'pairwise')).toBe('error')
   expect(preferenceOf({ ...pair, prompt: undefined }, judged(['A'], 'A'), 'pairwise')).toBe('no-prompt')
 })
+
+it('answers that are turns stay turns, with the tools that the row has', () => {
+  const call = { role: 'assistant', content: null, tool_calls: [{ function: { name: 'f', arguments: {} } }] }
+  const template = { tools: [{ type: 'function', function: { name: 'f' } }] }
+  const chat = { ...pair, prompt: [{ role: 'user', content: 'Why?' }], responses: ['Because.', [call]], template }
+  expect(preferenceOf(chat, judged(['B', 'B'], 'B'), 'pairwise')).toEqual({
+    id: 7,
+    prompt: chat.prompt,
+    chosen: [call],
+    rejected: [{ role: 'assistant', content: 'Because.' }],
+    tools: template.tools,
+  })
+})

@@ -8,7 +8,7 @@
 import type { RawRecord } from '../../data/check.ts'
 import { type ReaderOptions, type RowReader, rowReader } from '../../data/formats.ts'
 import { dataFiles, openRecords, type ResolveDataset } from '../../data/input.node.ts'
-import { type Message, shownTurn } from '../../data/messages.ts'
+import { type Message, responseOf, shownTurn } from '../../data/messages.ts'
 import { isIds, type Row, type Text } from '../../data/rows.ts'
 import { badInput, Fault, type Where } from '../../util/fault.ts'
 import type { JudgeCase } from './judge.ts'
@@ -131,7 +131,7 @@ const idOf = (id: unknown, number: number): string | number =>
 function* casesIn(read: Read, { whole }: CaseSettings): Generator<JudgeCase> {
   const { row, record, where, number } = read
   const id = idOf(row.id, number)
-  const base = { reference: referenceOf(record), about: aboutOf(record) }
+  const base = { reference: referenceOf(record), about: aboutOf(record), template: row.template }
   if (row.kind === 'ranking') {
     const question = row.turns ? conversationText(row.turns) : questionText(row.prompt, where)
     const prompt = row.turns ?? (isIds(row.prompt) ? undefined : row.prompt)
@@ -142,7 +142,10 @@ function* casesIn(read: Read, { whole }: CaseSettings): Generator<JudgeCase> {
       about: { ...base.about, ...voteOf(row.ranks[i], row.ranks[j]) },
     })
     if (answers.length < 3 || whole)
-      return yield checked({ id, question, prompt, answers, ...voted(0, 1), ...(trouble && { trouble }) })
+      return yield checked({
+        ...{ id, question, prompt, answers, responses: row.responses },
+        ...{ ...voted(0, 1), ...(trouble && { trouble }) },
+      })
     for (let i = 0; i < answers.length; i++)
       for (let j = i + 1; j < answers.length; j++)
         yield checked({
@@ -150,6 +153,7 @@ function* casesIn(read: Read, { whole }: CaseSettings): Generator<JudgeCase> {
           question,
           prompt,
           answers: [answers[i], answers[j]],
+          responses: [row.responses[i], row.responses[j]],
           ...voted(i, j),
         })
     return
@@ -172,20 +176,20 @@ const checked = (each: JudgeCase): JudgeCase => {
   return { ...each, trouble: { code, message: `answer ${empty + 1} of the row is empty` } }
 }
 
-type Single = { question: string; prompt?: JudgeCase['prompt']; answer: string }
+type Single = { question: string; prompt?: JudgeCase['prompt']; answer: string; response: Text }
 
 const singleOf = (row: Row, where: Where): Single => {
   switch (row.kind) {
     case 'completion':
     case 'unpaired':
-      return { ...promptOf(row.prompt, where), answer: answerText(row.completion, where) }
+      return { ...promptOf(row.prompt, where), ...answerOf(row.completion, where) }
     case 'rated':
-      return { ...promptOf(row.prompt, where), answer: answerText(row.response, where) }
+      return { ...promptOf(row.prompt, where), ...answerOf(row.response, where) }
     case 'messages': {
       const last = row.messages.at(-1)!
       if (last.role !== 'assistant' || row.messages.length < 2)
         throw badInput('bad-value', 'does not end with an answer of the assistant, so there is nothing to judge', where)
-      return { ...promptOf(row.messages.slice(0, -1), where), answer: shownTurn(last) }
+      return { ...promptOf(row.messages.slice(0, -1), where), ...answerOf(responseOf([last]), where) }
     }
     default:
       throw badInput(
@@ -208,6 +212,11 @@ const questionText = (prompt: Text, where: Where): string => {
   if (isIds(prompt)) throw needsText(where)
   return conversationText(prompt)
 }
+
+const answerOf = (response: Text, where: Where): Pick<Single, 'answer' | 'response'> => ({
+  answer: answerText(response, where),
+  response,
+})
 
 const answerText = (answer: Text, where: Where): string => {
   if (typeof answer === 'string') return answer
@@ -251,12 +260,12 @@ async function* pairedCases(
   settings: CaseSettings,
 ): AsyncGenerator<JudgeCase> {
   const names = [files, others].map((all) => all.join(', '))
-  const byKey = new Map<string, { answer: string; generator?: string }[]>()
+  const byKey = new Map<string, { answer: string; response: Text; generator?: string }[]>()
   for await (const read of readAll(others, settings)) {
     if (!('row' in read)) continue
-    const { question, answer } = singleOf(read.row, read.where)
+    const { question, ...answered } = singleOf(read.row, read.where)
     const key = keyOf(read.row, question)
-    byKey.set(key, [...(byKey.get(key) ?? []), { answer, generator: aboutOf(read.record).generator_1 }])
+    byKey.set(key, [...(byKey.get(key) ?? []), { ...answered, generator: aboutOf(read.record).generator_1 }])
   }
   for await (const read of readAll(files, settings)) {
     if (!('row' in read)) {
@@ -264,7 +273,7 @@ async function* pairedCases(
       continue
     }
     const { row, record, where, number } = read
-    const { question, prompt, answer } = singleOf(row, where)
+    const { question, prompt, answer, response } = singleOf(row, where)
     const other = byKey.get(keyOf(row, question))?.shift()
     const about = aboutOf(record)
     yield checked({
@@ -272,6 +281,8 @@ async function* pairedCases(
       question,
       prompt,
       answers: other ? [answer, other.answer] : [answer],
+      responses: other ? [response, other.response] : [response],
+      template: row.template,
       reference: referenceOf(record),
       about: {
         ...about,

@@ -16,6 +16,7 @@ import { badInput } from '../../util/fault.ts'
 import { isTemporary } from '../../util/files.node.ts'
 import { plural, whole } from '../../util/format.ts'
 import { sha256Files } from '../../util/sha256.node.ts'
+import { stringify } from '../../util/written.ts'
 import type { Judge, JudgeCase, Judgement } from './judge.ts'
 import { preferenceOf } from './preferences.ts'
 import { judgePage } from './report.ts'
@@ -198,7 +199,7 @@ const writePreferences = async (
     if (each.answers.length < 2 && !each.trouble) return undefined
     const row = preferenceOf(each, judgement, settings.mode)
     if (typeof row === 'string') dropped[row] = (dropped[row] ?? 0) + 1
-    else lines.push(`${JSON.stringify(row)}\n`)
+    else lines.push(`${stringify(row)}\n`)
   }
   await writeText(path, lines.join(''))
   return { file: path, rows: lines.length, dropped }

@@ -2,6 +2,7 @@
 import { basename } from 'node:path'
 import type { ResolveDataset } from '../../data/input.node.ts'
 import { type OpenedRows, openRows } from '../../data/openRows.node.ts'
+import { templateColumns } from '../../data/records.ts'
 import type { Row } from '../../data/rows.ts'
 import { badInput } from '../../util/fault.ts'
 import { refuseTakenFile, writeNew } from '../../util/files.node.ts'
@@ -42,11 +43,13 @@ const endings: Record<ExportTarget, readonly string[]> = {
 /** What votes become is told apart from what is lost. */
 export const isChange = (what: string) => what === 'unranked-as-last' || what.endsWith('-left-out')
 
-/** Scores and probabilities of rankings, for which none of the programs has a place. */
-const leftOut = (row: Row): string[] =>
-  row.kind === 'ranking'
+/** Scores and probabilities of rankings, for which none of the programs has a place, and what only TRL gives a chat template. */
+const leftOut = (row: Row, to: string): string[] => [
+  ...(row.kind === 'ranking'
     ? (['ratings', 'prob'] as const).filter((name) => row[name] !== undefined).map((name) => `${name}-left-out`)
-    : []
+    : []),
+  ...(row.template && to !== 'trl' ? ['template-arguments-left-out'] : []),
+]
 
 /**
  * @throws Fault for rows that the program has no form for at all, and for a file of several kinds; 'taken' where the file is
@@ -118,7 +121,7 @@ export const tasksOf = async (rows: OpenedRows, to: string, count: Count): Promi
       )
     const dropped = row.kind === 'ranking' && row.responses.length < 2 ? 'one-response' : gatherer.add(row)
     if (dropped) count(dropped)
-    for (const what of leftOut(row)) count(what)
+    for (const what of leftOut(row, to)) count(what)
   }
   return gatherer.tasks()
 }
@@ -151,9 +154,10 @@ async function* trainingRecords(
       continue
     }
     onKind(found.kind, i)
-    for (const what of leftOut(row)) count(what)
+    for (const what of leftOut(row, to)) count(what)
     for (const reason of found.dropped) count(reason)
-    yield* found.records
+    const more = to === 'trl' ? templateColumns(row.template) : {}
+    yield* found.records.map((record) => ({ ...record, ...more }))
   }
 }
 

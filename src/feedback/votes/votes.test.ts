@@ -302,6 +302,18 @@ describe('an export', () => {
     })
   })
 
+  it('what a row says to the chat template goes to TRL, and is counted where it is left out', async () => {
+    const user = [{ role: 'user', content: 'u' }]
+    const tools = [{ type: 'function', function: { name: 'f' } }]
+    const file = fileOf([{ prompt: user, completion: 'a', tools, chat_template_kwargs: { thinking: true } }])
+    const output = newPath('.jsonl')
+    expect((await exportVotes([file], 'trl', output)).changed).toEqual({})
+    expect(JSON.parse(readFileSync(output, 'utf8'))).toMatchObject({ tools, chat_template_kwargs: { thinking: true } })
+    expect((await exportVotes([file], 'llama-factory', newPath('.json'))).changed).toEqual({
+      'template-arguments-left-out': 1,
+    })
+  })
+
   it.each([
     ['label-studio', [{ prompt: 'p', completion: 'c' }], 'takes responses to compare'],
     ['trl', [{ text: 't' }, { messages: [{ role: 'user', content: 'u' }] }], 'export each by itself'],

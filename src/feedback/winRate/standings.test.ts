@@ -30,6 +30,17 @@ describe('standings', () => {
     expect(standingsOf(judged(104)).words[0]).toMatch(/^These judgements do not tell whether/)
   })
 
+  it('have an interval where one model wins all, by Wilson', () => {
+    const few = standingsOf(judged(200).slice(0, 3))
+    expect(few.words[0]).toBe(
+      'These judgements do not tell whether new is better than old: it wins 100.0 % (43.9 to 100.0) of 3 comparisons, ties one half, and 50 % lies within.',
+    )
+    expect(standingsOf(judged(200).slice(0, 10)).words[0]).toMatch(
+      /^new is preferred to old: new wins 100.0 % \(72\.2 to 100\.0\) of 10 comparisons/,
+    )
+    expect(few.standings[0]).toMatchObject({ standard_error: 0, win_rate_low: expect.closeTo(43.85, 2) })
+  })
+
   it('count judgements without a verdict', () => {
     const pairs = [...judged(140), ...Array.from({ length: 50 }, (_, i) => pair(200 + i, undefined, [1, 1]))]
     const { standings, words } = standingsOf(pairs)

@@ -1,5 +1,4 @@
 /** What judgements say of the models in them: win rates and ratings of each, who is better in a sentence, and what to be careful about. */
-import { normalQuantile } from '../../statistics/quantiles.ts'
 import { percent, plural, whole } from '../../util/format.ts'
 import type { JudgedPair } from './judgements.ts'
 import { type Rating, type RatingKind, rateModels, ratingOfShare } from './ratings.ts'
@@ -36,9 +35,16 @@ export const standingsOf = (
   }
 }
 
-/** Half of the interval of 95 %, in points. */
-export const halfInterval = ({ standard_error }: Pick<WinRate, 'standard_error'>): number =>
-  normalQuantile(0.975) * standard_error
+type Rate = Pick<WinRate, 'win_rate' | 'standard_error' | 'win_rate_low' | 'win_rate_high'>
+
+/** 70.0 ± 6.4, or 100.0 (43.8 to 100.0) where all comparisons have the same result; without an interval where none is known. */
+export const rateText = ({ win_rate, standard_error, win_rate_low, win_rate_high }: Rate, unit = ''): string => {
+  const rate = `${win_rate.toFixed(1)}${unit}`
+  if (!Number.isFinite(win_rate_low)) return rate
+  return standard_error > 0
+    ? `${rate} ± ${(win_rate_high - win_rate).toFixed(1)}`
+    : `${rate} (${win_rate_low.toFixed(1)} to ${win_rate_high.toFixed(1)})`
+}
 
 /** Of two models, or of each against its baseline. Where models meet several others, the table is the answer. */
 const who = (rows: readonly WinRate[]): string[] => {
@@ -53,10 +59,9 @@ const mostTold = 5
 
 const sentence = (row: WinRate): string => {
   const { model, baseline, win_rate: rate, n, length_controlled_winrate: equal } = row
-  const half = halfInterval(row)
-  const interval = `${percent(rate / 100, 1)} ± ${half.toFixed(1)} of ${plural(n, 'comparison')}, ties one half`
-  if (!Number.isFinite(half)) return `One prompt does not tell whether ${model} is better than ${baseline}.`
-  if (Math.abs(rate - 50) <= half)
+  const interval = `${rateText(row, ' %')} of ${plural(n, 'comparison')}, ties one half`
+  if (!Number.isFinite(row.win_rate_low)) return `One prompt does not tell whether ${model} is better than ${baseline}.`
+  if (row.win_rate_low <= 50 && row.win_rate_high >= 50)
     return `These judgements do not tell whether ${model} is better than ${baseline}: it wins ${interval}, and 50 % lies within.`
   const better = rate > 50
   const [winner, loser] = better ? [model, baseline] : [baseline, model]

@@ -1,9 +1,14 @@
 /** Win rates of models from judgements of pairs, in percent: wins, ties, losses, standard error, and at equal length. */
 import { clusteredError } from '../../statistics/clusters.ts'
+import { wilson } from '../../statistics/intervals.ts'
+import { normalQuantile } from '../../statistics/quantiles.ts'
 import { mean } from '../../statistics/summary.ts'
 import { badInput } from '../../util/fault.ts'
 import type { JudgedPair } from './judgements.ts'
 import { type LengthControlled, lengthControl, type Regularizer, simpleLengthControl } from './lengthControl.ts'
+
+/** A win rate with what is known of its error. */
+type Rate = Pick<WinRate, 'win_rate' | 'standard_error' | 'win_rate_low' | 'win_rate_high'>
 
 export type WinRate = {
   model: string
@@ -12,6 +17,9 @@ export type WinRate = {
   /** 100 x the mean of its share of each comparison, a tie being one half. */
   win_rate: number
   standard_error: number
+  /** Its interval of 95 %: by the standard error, and where all comparisons have the same result Wilson's. NaN of one prompt. */
+  win_rate_low: number
+  win_rate_high: number
   /** Comparisons with a verdict. */
   n: number
   n_wins: number
@@ -28,7 +36,7 @@ export type WinRate = {
   /** Which form of length control: that of AlpacaEval 2, or the simple one of two terms. */
   length_control: 'alpaca_eval' | 'simple' | null
   C?: number
-  categories?: Record<string, { win_rate: number; standard_error: number; n: number }>
+  categories?: Record<string, Rate & { n: number }>
 }
 
 export type WinRateOptions = {
@@ -93,24 +101,30 @@ const winRateOf = (
   const shares = known.map(({ share }) => share)
   const count = (test: (share: number) => boolean) => shares.filter(test).length
   const [n_wins, n_wins_base, n_draws] = [count((p) => p > 0.5), count((p) => p < 0.5), count((p) => p === 0.5)]
-  const error = (of: typeof known) =>
-    100 *
-    clusteredError(
-      of.map(({ share }) => share),
-      of.map(({ item }, i) => (apart ? String(i) : item)),
-    )
+  const rate = (of: typeof known): Rate => {
+    const values = of.map(({ share }) => share)
+    const clusters = of.map(({ item }, i) => (apart ? String(i) : item))
+    const win_rate = 100 * mean(values)
+    const standard_error = 100 * clusteredError(values, clusters)
+    const count = new Set(clusters).size
+    const alike = count > 1 && values.every((value) => value === values[0])
+    const half = normalQuantile(0.975) * standard_error
+    const { low, high } = alike
+      ? wilson(values[0] * count, count)
+      : { low: (win_rate - half) / 100, high: (win_rate + half) / 100 }
+    return { win_rate, standard_error, win_rate_low: 100 * low, win_rate_high: 100 * high }
+  }
   const opponents = new Set(seen.map(({ against }) => against))
   const lengths = known.flatMap(({ length }) => length ?? [])
   const categories = [...new Set(known.flatMap(({ category }) => category ?? []))].sort()
   const inCategory = (name: string) => {
     const of = known.filter(({ category }) => category === name)
-    return { win_rate: 100 * mean(of.map(({ share }) => share)), standard_error: error(of), n: of.length }
+    return { ...rate(of), n: of.length }
   }
   return {
     model,
     baseline: opponents.size === 1 ? [...opponents][0] : null,
-    win_rate: 100 * mean(shares),
-    standard_error: error(known),
+    ...rate(known),
     n: shares.length,
     n_wins,
     n_wins_base,

@@ -86,10 +86,12 @@ describe('a pair of policies', () => {
   it('cannot be told apart, which is not being equal', () => {
     const open = [pair('neutral', 0.54), pair('scalar', 0.5)]
     expect(concluded(...open)).toBe(
-      'level1 and level2 cannot be told apart; win rate of level1 over level2: neutral 54 % (46 to 62). scalar does not count, since level1 was trained on scalar.',
+      'level1 and level2 cannot be told apart; win rate of level1 over level2: neutral 54 % (46 to 62). scalar 50 % (42 to 58) does not count, since level1 was trained on scalar.',
     )
     const shared = [{ name: 'scalar', trained: ['level1', 'level2'] }]
-    expect(pairVerdict(open, shared)).toContain('scalar does not count, since both were trained on scalar.')
+    expect(pairVerdict(open, shared)).toContain(
+      'scalar 50 % (42 to 58) does not count, since both were trained on scalar.',
+    )
     expect(noEvidence([open, open, [pair('neutral', 0.7)]], judges)).toEqual([
       'With 100 prompts a single test misses a win rate below 61 % more than one time in five, so not being told apart is no evidence of being equal: it takes more prompts.',
     ])
@@ -99,6 +101,19 @@ describe('a pair of policies', () => {
     expect(concluded(pair('neutral', 0.5, { winRate: span(0.5, 0.03) }))).toBe(
       'level1 and level2 are equal to within 5 points; win rate of level1 over level2: neutral 50 % (47 to 53).',
     )
+  })
+
+  it('is called equal with the ties of its judges where these mostly tie', () => {
+    const tying = (judge: string, ties: number) =>
+      pair(judge, 0.5, { winRate: span(0.5, 0.03), outcome: { wins: (1 - ties) / 2, ties, losses: (1 - ties) / 2 } })
+    const both = [tying('neutral', 0.94), tying('other', 0.96), pair('scalar', 0.42, { corrected: 0.2 })]
+    expect(concluded(...both)).toBe(
+      'level1 and level2 are equal to within 5 points; win rate of level1 over level2: neutral 50 % (47 to 53, 94 % ties) and other 50 % (47 to 53, 96 % ties). Judges that mostly tie hardly tell any two answers apart, so this says little about the two models. scalar 42 % (34 to 50) does not count, since level1 was trained on scalar.',
+    )
+    const headline = (pairs: PairFindings[]) =>
+      headlineOf({ ...findingsOf(data, draws), judges: judges as never, against: [], between: pairs })
+    expect(headline(both)).toBe('level1 and level2 are equal by neutral and other, which mostly tie (94 % and 96 %)')
+    expect(headline([tying('neutral', 0.94), tying('other', 0.2)])).toBe('level1 and level2 are equal')
   })
 
   it('may be preferred for its length alone', () => {
@@ -200,7 +215,10 @@ describe('a comparison', () => {
     const cell = findings.table.find(({ policy, judge }) => policy === 'level1' && judge === 'scalar')!
     expect(cell).toMatchObject({ failed: 2, reward: { value: expect.closeTo(120, -1) } })
     expect(findings.table[0].standardised!.value).toBeCloseTo(0, 12)
-    expect(findings.judges.map(({ failed }) => failed)).toEqual([0, 6])
+    expect(findings.judges.map(({ failed, prompts }) => [failed, prompts])).toEqual([
+      [0, 24],
+      [6, 23],
+    ])
     expect(findings.frontiers[0].paths.map(({ points }) => points.length)).toEqual([2, 1])
     expect(findings.between[0].equalKl).toMatchObject({ farther: 'level1', between: 1 })
   })
@@ -219,7 +237,9 @@ describe('a comparison', () => {
     expect(limits).toContain('24 held-out prompts with 2 answers each')
     expect(limits).toContain('There are 2 tests between the models and 4 tests against base; if there is no')
     expect(limits).toContain('Each model is one training run')
-    expect(limits).toContain('6 rewards of scalar are no number, left out and not counted as 0')
+    expect(limits).toContain(
+      'scalar gave rewards to all models on 23 of 24 prompts; 6 rewards of scalar are no number, left out and not counted as 0',
+    )
     const kinds = conclusionsOf({ ...findings, clusters: { column: 'kind', count: 8 } }, 64).limits.join(' ')
     expect(kinds).toContain(
       'Prompts with the same kind may be alike, so they are taken together: intervals and tests rest on 8 clusters.',
@@ -290,7 +310,7 @@ describe('a comparison', () => {
     const between = (...pairs: [string, string, number][]) =>
       headlineOf({
         ...findings,
-        judges: [{ name: 'neutral', trained: [], failed: 0 }],
+        judges: findings.judges.slice(0, 1),
         against: [],
         between: pairs.map(([a, b, rate]) => pair('neutral', rate, { a, b })),
       })
@@ -347,6 +367,34 @@ describe('a comparison', () => {
     expect(found.judges[0].scale).toBeUndefined()
     const { html } = comparisonPage({ findings: found, ...plain, conclusions: conclusionsOf(found, 64) })
     expect(html).not.toMatch(/NaN|undefined|Infinity/)
+  })
+
+  it('says where a judge gave all prompts the same result, or the model before training nearly one reward', () => {
+    const rewarded = (each: ScoredCompletions, value: (i: number) => number): ScoredCompletions => ({
+      ...each,
+      rewards: new Map([['neutral', each.texts.map((row, i) => row.map(() => value(i)))]]),
+    })
+    const [first] = data.policies
+    const found = findingsOf(
+      {
+        ...data,
+        judges: judges.slice(0, 1),
+        sft: { ...rewarded(data.sft, (i) => Number(i === 0)), name: 'base' },
+        policies: [{ ...first, runs: first.runs.map((run) => run.map((each) => rewarded(each, () => 2))) }],
+      },
+      draws,
+    )
+    const [{ winRate, controlled }] = found.against
+    // Wilson's interval at equal length too, and not one without width
+    expect(winRate).toMatchObject({ value: 1, low: expect.closeTo(0.862, 3), high: 1 })
+    expect(controlled!.winRate).toEqual(winRate)
+    expect(found.judges[0].commonest).toBeCloseTo(23 / 24)
+    const { html } = comparisonPage({ findings: found, ...plain, conclusions: conclusionsOf(found, 64) })
+    expect(html).toMatch(/\+\d\.\d\d \*/)
+    expect(html).toContain('* neutral gave 95.8 % of the answers of base one and the same reward')
+    const usual = comparisonPage({ findings, ...plain, conclusions: conclusionsOf(findings, 64) }).html
+    expect(usual).not.toMatch(/\d \*|one and the same reward/)
+    expect(usual).toContain('23 of 24')
   })
 
   it('makes a page that loads nothing from a network', () => {

@@ -14,6 +14,8 @@ import {
   equivalence,
   groupByPair,
   inverse,
+  judgedBy,
+  mostlyTies,
   preferenceOf,
   preferring,
   preferringNone,
@@ -33,11 +35,15 @@ const winRateOf = (winner: Side, rate: Interval): Interval => (winner === 'b' ? 
 
 const wholePercent = (x: number) => (100 * x).toFixed(0)
 
-/** (52 to 57), in percent */
-export const rateBounds = ({ low, high }: Interval): string => `(${wholePercent(low)} to ${wholePercent(high)})`
+/** Values that are all the same have no spread, and then an interval by resampling says nothing. */
+const hasWidth = ({ low, high }: Interval) => low < high
+
+/** (52 to 57), in percent; nothing for an interval without width. */
+export const rateBounds = (rate: Interval): string =>
+  hasWidth(rate) ? `(${wholePercent(rate.low)} to ${wholePercent(rate.high)})` : ''
 
 /** 54 % (52 to 57) */
-export const rateText = (rate: Interval): string => `${percent(rate.value)} ${rateBounds(rate)}`
+export const rateText = (rate: Interval): string => `${percent(rate.value)} ${rateBounds(rate)}`.trim()
 
 /** Without the sign of a zero. */
 const number = (x: number) => x.toFixed(Math.abs(x) < 10 ? 2 : 0).replace(/^-(0\.00)$/, '$1')
@@ -45,16 +51,24 @@ const number = (x: number) => x.toFixed(Math.abs(x) < 10 ? 2 : 0).replace(/^-(0\
 /** 0.10; a dash for what is not known. */
 export const valueText = ({ value }: Interval): string => (Number.isFinite(value) ? number(value) : '–')
 
-/** (-0.10 to 0.30); nothing where the interval is infinite, as that of a single prompt is. */
+/** (-0.10 to 0.30); nothing where the interval has no width, or is infinite, as that of a single prompt is. */
 export const boundsText = ({ value, low, high }: Interval): string =>
-  [value, low, high].every(Number.isFinite) ? `(${number(low)} to ${number(high)})` : ''
+  [value, low, high].every(Number.isFinite) && low < high ? `(${number(low)} to ${number(high)})` : ''
 
 /** 0.10 (-0.10 to 0.30) */
 export const intervalText = (interval: Interval): string => `${valueText(interval)} ${boundsText(interval)}`.trim()
 
+/** 54 % (52 to 57), or of a judge that mostly ties 50 % (49 to 51, 94 % ties) */
+const rateWithTies = (winner: Side, pair: PairFindings): string => {
+  const text = rateText(winRateOf(winner, pair.winRate))
+  if (!mostlyTies(pair)) return text
+  const ties = `${percent(pair.outcome.ties)} ties`
+  return text.endsWith(')') ? `${text.slice(0, -1)}, ${ties})` : `${text} (${ties})`
+}
+
 /** Judges with the winner's win rate: 'neutral 60 % (52 to 68) and scalar 70 % (62 to 78)'. */
 const rates = (winner: Side, pairs: readonly PairFindings[]) =>
-  listed(pairs.map(({ judge, winRate }) => `${judge} ${rateText(winRateOf(winner, winRate))}`))
+  listed(pairs.map((pair) => `${pair.judge} ${rateWithTies(winner, pair)}`))
 
 const verb = (pairs: readonly PairFindings[], one: string, many: string) => (pairs.length > 1 ? many : one)
 const doNotTell = (pairs: readonly PairFindings[]) => `${verb(pairs, 'does', 'do')} not tell them apart`
@@ -212,17 +226,21 @@ const undecided = (
   own: readonly PairFindings[],
   judges: readonly JudgeInfo[],
 ): string => {
-  const judged = judgedOf(independent, own)
+  const judged = independent.length ? independent : own
   const [{ a, b }] = judged
   const found = `win rate of ${a} over ${b}: ${rates('a', judged)}.`
   const left =
     independent.length && own.length
-      ? [
-          `${listed(own.map(({ judge }) => judge))} ${verb(own, 'does', 'do')} not count, since ${trainedText(own, judges)}.`,
-        ]
+      ? [`${rates('a', own)} ${verb(own, 'does', 'do')} not count, since ${trainedText(own, judges)}.`]
       : []
   if (judged.every((pair) => preferenceOf(pair) === 'equal'))
-    return [`${a} and ${b} are equal to within ${100 * equivalence} points; ${found}`, ...left].join(' ')
+    return [
+      `${a} and ${b} are equal to within ${100 * equivalence} points; ${found}`,
+      ...(judged.every(mostlyTies)
+        ? ['Judges that mostly tie hardly tell any two answers apart, so this says little about the two models.']
+        : []),
+      ...left,
+    ].join(' ')
   return [
     `${a} and ${b} cannot be told apart; ${found}`,
     ...left,
@@ -233,18 +251,11 @@ const undecided = (
   ].join(' ')
 }
 
-/** Judges that neither was trained on, where there are some. */
-const judgedOf = (independent: readonly PairFindings[], own: readonly PairFindings[]) =>
-  independent.length ? independent : own
-
 /** Once for all pairs that cannot be told apart: why this does not make them equal. */
 export const noEvidence = (pairs: readonly PairFindings[][], judges: readonly JudgeInfo[]): string[] => {
   const open = pairs.filter((pair) => verdictOf(pair, judges).kind === 'undecided')
   if (!open.length) return []
-  const judged = open.flatMap((pair) => {
-    const { independent, own } = splitJudges(pair, judges)
-    return judgedOf(independent, own)
-  })
+  const judged = open.flatMap((pair) => judgedBy(pair, judges))
   const least = Math.min(1, Math.max(...judged.map(({ detectable }) => detectable)))
   const prompts = Math.min(...judged.map((pair) => pair.prompts))
   return [
@@ -374,8 +385,8 @@ const limits = (findings: CompareFindings): string[] => {
     ...judges
       .filter(({ failed }) => failed)
       .map(
-        ({ name, failed }) =>
-          `${plural(failed, 'reward')} of ${name} ${failed === 1 ? 'is' : 'are'} no number, left out and not counted as 0.`,
+        ({ name, failed, prompts: judged }) =>
+          `${judged < prompts ? `${name} gave rewards to all models on ${judged} of ${plural(prompts, 'prompt')}; ` : ''}${plural(failed, 'reward')} of ${name} ${failed === 1 ? 'is' : 'are'} no number, left out and not counted as 0 (by null a function abstains).`,
       ),
     ...(constant.length
       ? [

@@ -10,6 +10,7 @@ import { mean } from '../../statistics/summary.ts'
 import { countNgrams, distinctNgrams, selfBleu, tokenize13a } from './diversity.ts'
 import { type AtEqualKl, bestOfN, type PathPoint, rewardAtEqualKl, type TrainingPath } from './kl.ts'
 import {
+  commonestShare,
   countFailed,
   type PerCompletion,
   promptMeans,
@@ -95,7 +96,15 @@ export type CompareFindings = {
   /** By what prompts are drawn together, and how many clusters of them there are. */
   clusters?: { column: string; count: number }
   samples: number
-  judges: (JudgeInfo & { scale?: Scale; failed: number })[]
+  judges: (JudgeInfo & {
+    /** Mean and standard deviation of its rewards of the base model. */
+    scale?: Scale
+    /** Share of the base model's completions that have the commonest of its rewards; null where it gave none. */
+    commonest: number | null
+    /** Prompts on which it gave every model a reward. */
+    prompts: number
+    failed: number
+  })[]
   policies: PolicyFindings[]
   table: Cell[]
   between: PairFindings[]
@@ -131,6 +140,8 @@ export const findingsOf = (data: ComparisonData, draws: Draws = makeDraws(data.s
     judges: data.judges.map((judge) => ({
       ...judge,
       scale: scales.get(judge.name),
+      commonest: orNull(commonestShare(runsOf(sft, rewardsOf(judge.name)))),
+      prompts: judgedPrompts(all.map((policy) => promptMeans(runsOf(policy, rewardsOf(judge.name))))),
       failed: all.reduce((sum, policy) => sum + countFailed(runsOf(policy, rewardsOf(judge.name))), 0),
     })),
     policies: policiesOf(all, units),
@@ -142,6 +153,12 @@ export const findingsOf = (data: ComparisonData, draws: Draws = makeDraws(data.s
     frontiers: judges.flatMap((judge) => frontierOf(sft, data.policies, judge, scales.get(judge), units) ?? []),
   }
 }
+
+const orNull = (value: number) => (Number.isFinite(value) ? value : null)
+
+/** @param means [policies][prompts] */
+const judgedPrompts = ([first, ...others]: readonly (readonly number[])[]): number =>
+  first.filter((mean, i) => [mean, ...others.map((means) => means[i])].every(Number.isFinite)).length
 
 /** The base model as if it had one run for each training seed of a policy: it is compared with every one of them. */
 const repeated = (sft: PolicyCompletions, times: number): PolicyCompletions => ({

@@ -1,7 +1,7 @@
 /** The result of a comparison in one line of plain words: who beats whom, the model before training too, and where no difference is shown. */
-import { listed } from '../../util/format.ts'
-import type { CompareFindings } from './findings.ts'
-import { groupByPair, verdictOf } from './verdicts.ts'
+import { listed, percent } from '../../util/format.ts'
+import type { CompareFindings, PairFindings } from './findings.ts'
+import { groupByPair, judgedBy, mostlyTies, verdictOf } from './verdicts.ts'
 
 type Pair = readonly [string, string]
 
@@ -12,7 +12,7 @@ export const headlineOf = ({ between, against, judges, prompts }: CompareFinding
     const verdict = verdictOf(pair, judges)
     const { a, b } = pair[0]
     const names: Pair = 'winner' in verdict && verdict.winner === 'b' ? [b, a] : [a, b]
-    return { kind: verdict.kind, names }
+    return { kind: verdict.kind, names, judged: judgedBy(pair, judges) }
   })
   const of = (kind: (typeof pairs)[number]['kind']) =>
     pairs.filter((pair) => pair.kind === kind).map(({ names }) => names)
@@ -24,7 +24,9 @@ export const headlineOf = ({ between, against, judges, prompts }: CompareFinding
         `${listed(winners)} ${beat(winners)} ${listed(losers)} only by ${winners.length * losers.length > 1 ? 'judges' : 'a judge'} that one of them was trained on`,
     ),
     ...of('divided').map((names) => `the judges disagree on ${listed(names)}`),
-    ...of('equal').map((names) => `${listed(names)} are equal`),
+    ...pairs.flatMap(({ kind, names, judged }) =>
+      kind === 'equal' ? [`${listed(names)} are equal${tiesText(judged)}`] : [],
+    ),
     ...openText(
       of('undecided'),
       victories.map(({ winners }) => winners),
@@ -32,6 +34,13 @@ export const headlineOf = ({ between, against, judges, prompts }: CompareFinding
   ]
   const text = clauses.join('; ')
   return /^(the judges|no difference) /.test(text) ? text[0].toUpperCase() + text.slice(1) : text
+}
+
+/** ' by words and end, which mostly tie (94 % and 96 %)': equal by judges that hardly tell any answers apart. */
+const tiesText = (judged: readonly PairFindings[]): string => {
+  if (!judged.every(mostlyTies)) return ''
+  const shares = listed(judged.map(({ outcome }) => percent(outcome.ties)))
+  return ` by ${listed(judged.map(({ judge }) => judge))}, which mostly ${judged.length > 1 ? 'tie' : 'ties'} (${shares})`
 }
 
 const beat = (names: readonly string[]) => (names.length > 1 ? 'beat' : 'beats')

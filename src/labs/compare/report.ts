@@ -87,7 +87,8 @@ const signed = (x: number) => {
   return Number(digits) === 0 ? '0.00' : `${x > 0 ? '+' : ''}${digits}`
 }
 
-const betweenText = ({ low, high }: Interval) => (Number.isFinite(low) ? `(${signed(low)} to ${signed(high)})` : '')
+const betweenText = ({ low, high }: Interval) =>
+  Number.isFinite(low) && low < high ? `(${signed(low)} to ${signed(high)})` : ''
 
 /** A value, and below it its interval. */
 const twoLines = (value: string, bounds: string): Html =>
@@ -102,24 +103,36 @@ const heat = (value: number): string => {
   return `background: color-mix(in srgb, var(--${value > 0 ? 'good' : 'bad'}) ${share}%, transparent)`
 }
 
-const crossTable = ({ table: cells, judges, policies, sft }: CompareFindings): Html => {
+/** From this share of equal rewards on, the standard deviation of the model before training is that of a few exceptions. */
+const mostlyEqual = 0.9
+
+const crossTable = ({ table: cells, judges, policies, sft, prompts }: CompareFindings): Html => {
+  const isNarrow = (judge: string) => (judges.find(({ name }) => name === judge)?.commonest ?? 0) >= mostlyEqual
+  const narrow = judges.filter(({ name, scale }) => scale && isNarrow(name))
   const cell = (policy: string, judge: string) => cells.find((each) => each.policy === policy && each.judge === judge)!
   const shown = (policy: string, judge: string): Html => {
     const { reward, standardised } = cell(policy, judge)
     const main = standardised
-      ? html`<span style="${`padding: 0.1rem 0.35rem; border-radius: 4px; ${heat(standardised.value)}`}">${signed(standardised.value)}</span><br/><span class="soft">${betweenText(standardised)}</span>`
+      ? html`<span style="${`padding: 0.1rem 0.35rem; border-radius: 4px; ${heat(standardised.value)}`}">${signed(standardised.value)}${isNarrow(judge) ? ' *' : ''}</span><br/><span class="soft">${betweenText(standardised)}</span>`
       : html`<span class="soft">no scale</span>`
     return html`${main}<br/><span class="soft">reward ${reward.value.toPrecision(4)}</span>`
   }
   return html`<section><h2>Each model under each judge</h2>
 <p>How far the mean reward lies above that of ${sft}, the model before training, with an interval of 95 %. The unit is the standard
-deviation of the rewards of ${sft} under that judge, so this number can be compared between judges. The reward below it is on the
-judge's own scale: compare it only with other rewards of that judge.</p>
+deviation of the rewards of ${sft} under that judge, so this number can be compared between judges under which these rewards vary. The
+reward below it is on the judge's own scale: compare it only with other rewards of that judge.</p>
+${narrow.map(
+  ({ name, commonest }) =>
+    html`<p class="soft">* ${name} gave ${percent(commonest!, 1)} of the answers of ${sft} one and the same reward. The unit is the spread of the few others, so any gain looks large: compare these numbers with none of other judges.</p>`,
+)}
 ${stackedTable(
   ['', ...judges.map(({ name }) => name)],
   [
     ...policies.map(({ name }) => [name, ...judges.map((judge) => shown(name, judge.name))]),
     ['trained on this judge', ...judges.map(({ trained }) => trained.join(', ') || 'none')],
+    ...(judges.some((judge) => judge.prompts < prompts)
+      ? [['prompts with rewards', ...judges.map((judge) => `${judge.prompts} of ${prompts}`)]]
+      : []),
   ],
 )}</section>`
 }
@@ -132,7 +145,7 @@ const forestCharts = ({ between, against, sft }: CompareFindings, narrow = false
 const winRateSection = (forests: Record<string, string>, narrowForests: Record<string, string>): Html[] => [
   html`<h2>Whose answers are preferred</h2>
 <p>How often an answer of the first is preferred to an answer of the second to the same prompt, a tie counting one half: the dot with its
-interval of 95 %. The faint line below it is the win rate where answers are equally long. p below 0.05, in bold, is a difference that
+interval of 95 %, which is Wilson's where every prompt has the same result. The faint line below it is the win rate where answers are equally long. p below 0.05, in bold, is a difference that
 chance hardly makes (paired permutation test, corrected for all tests of the plot by Holm's method).</p>`,
   ...Object.entries(forests).map(
     ([name, chart]) => html`<figure class="wide">${eitherWidth(chart, narrowForests[name])}</figure>`,

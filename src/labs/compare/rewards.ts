@@ -27,3 +27,11 @@ export const promptMeans = (runs: Runs): number[] =>
 
 /** How many completions have no number. */
 export const countFailed = (runs: Runs): number => runs.flat(2).filter((x) => !Number.isFinite(x)).length
+
+/** The share of the rewards that have the commonest value: near 1 a standard deviation is that of a few exceptions. NaN of none. */
+export const commonestShare = (runs: Runs): number => {
+  const values = runs.flat(2).filter(Number.isFinite)
+  const counts = new Map<number, number>()
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1)
+  return Math.max(0, ...counts.values()) / values.length
+}

@@ -27,6 +27,15 @@ export const preferring = (side: Side, pairs: readonly PairFindings[]): PairFind
 export const preferringNone = (pairs: readonly PairFindings[]): PairFindings[] =>
   pairs.filter((pair) => !['a', 'b'].includes(preferenceOf(pair)))
 
+/** Whether a judge gives the same reward to more than half of the pairs of answers: it hardly tells any apart. */
+export const mostlyTies = ({ outcome }: PairFindings): boolean => outcome.ties > 0.5
+
+/** The judges that a verdict rests on: those that neither was trained on, where there are some. */
+export const judgedBy = (pair: readonly PairFindings[], judges: readonly JudgeInfo[]): PairFindings[] => {
+  const { own, independent } = splitJudges(pair, judges)
+  return independent.length ? independent : own
+}
+
 /** The sides that some judge prefers: none, one or both. */
 const preferredSides = (pairs: readonly PairFindings[]): Side[] =>
   (['a', 'b'] as const).filter((side) => preferring(side, pairs).length > 0)
@@ -69,8 +78,7 @@ export const verdictOf = (pair: readonly PairFindings[], judges: readonly JudgeI
   const [ownWinner, ownContrary] = preferredSides(own)
   if (ownContrary) return { kind: 'divided', by: 'own' }
   if (ownWinner) return { kind: 'own', winner: ownWinner }
-  const judged = independent.length ? independent : own
-  return { kind: judged.every((each) => preferenceOf(each) === 'equal') ? 'equal' : 'undecided' }
+  return { kind: judgedBy(pair, judges).every((each) => preferenceOf(each) === 'equal') ? 'equal' : 'undecided' }
 }
 
 // The winner first

@@ -105,6 +105,7 @@ export const comparePair = (
   const longer = differenceOf('lengths')
   const differences = scale && differenceOf('rewards').map((x) => x / scale.std)
   const share = (key: keyof Outcome) => mean(kept.map((i) => all[i]![key]))
+  const winRate = winRateOf(scores, draws, clusters)
   const p = kept.length > 1 ? signFlipTest(scores, draws, clusters) : Number.NaN
   return {
     a: a.name,
@@ -114,10 +115,10 @@ export const comparePair = (
     p,
     corrected: p,
     outcome: { wins: share('wins'), ties: share('ties'), losses: share('losses') },
-    winRate: winRateOf(scores, draws, clusters),
+    winRate,
     difference: differences && meanInterval(differences, draws, clusters),
     longer: meanInterval(longer, draws, clusters),
-    controlled: atEqualLength({ longer, scores, differences }, draws, clusters),
+    controlled: atEqualLength({ longer, scores, differences, winRate }, draws, clusters),
     detectable: (1 + detectableErrors * (clusters ? clusteredError(scores, clusters) : standardError(scores))) / 2,
     ...(a.rewards.length > 1 && { seeds: overSeeds(a.rewards, b.rewards) }),
   }
@@ -132,22 +133,32 @@ const outcomes = (a: Runs, b: Runs) =>
     ),
   )
 
+const areAlike = (scores: readonly number[]) => scores.length > 1 && scores.every((score) => score === scores[0])
+
 /** Where every prompt has the same score, resampling has no spread; Wilson's interval of counted votes has. */
 const winRateOf = (scores: readonly number[], draws: Draws, clusters: Clusters): Interval => {
-  const alike = scores.length > 1 && scores.every((score) => score === scores[0])
-  if (!alike) return asRate(meanInterval(scores, draws, clusters))
+  if (!areAlike(scores)) return asRate(meanInterval(scores, draws, clusters))
   const units = clusters ? new Set(clusters).size : scores.length
   const { share, low, high } = wilson((units * (1 + scores[0])) / 2, units)
   return { value: share, low, high }
 }
 
-/** Undefined for fewer than four prompts, and where the lengths do not vary. */
+/**
+ * Undefined for fewer than four prompts, and where the lengths do not vary. Where every prompt has the same score, length changes
+ * nothing about it, and the win rate is that of all prompts, with its interval.
+ */
 const atEqualLength = (
   {
     longer,
     scores,
     differences,
-  }: { longer: readonly number[]; scores: readonly number[]; differences: readonly number[] | undefined },
+    winRate,
+  }: {
+    longer: readonly number[]
+    scores: readonly number[]
+    differences: readonly number[] | undefined
+    winRate: Interval
+  },
   draws: Draws,
   clusters: Clusters,
 ): AtEqualLength | undefined => {
@@ -161,7 +172,7 @@ const atEqualLength = (
       clusters,
     )
   return {
-    winRate: asRate(intercept(scores)),
+    winRate: areAlike(scores) ? winRate : asRate(intercept(scores)),
     difference: differences && intercept(differences),
     slope: (100 * slope) / 2,
     beyond: longer.every((x) => x > 0) || longer.every((x) => x < 0),

@@ -46,6 +46,13 @@ export const reliabilitySvg = (calibration: Calibration): string => plotChart(re
 const digits = (x: number | null, count: number) =>
   x !== null && Number.isFinite(x) ? x.toFixed(count) : 'not defined'
 
+/** Where all pairs are right, or all wrong, the standard error says nothing and Wilson's interval takes its place. */
+const accuracyText = (accuracy: number, error: number, pairs: number): string => {
+  if (error !== 0) return `${percent(accuracy, 1)} ± ${percent(error, 1)}`
+  const { low, high } = wilson(accuracy * pairs, pairs)
+  return `${percent(accuracy, 1)} (95 %: ${percent(low, 1)} to ${percent(high, 1)})`
+}
+
 /** @param model its name   @returns a self-contained page */
 export const calibrationPage = (model: string, calibration: Calibration): string => {
   const { accuracy, accuracy_se, brier, log_loss, ece, pairs, rows, rewards, length, slices, kind } = calibration
@@ -61,7 +68,7 @@ be right in 70 % of the pairs.</p>`,
         'Each dot stands for the pairs of similar confidence, with 95 % intervals (Wilson). Below the dashed line the model is overconfident, above it underconfident.',
       ),
       facts([
-        ['Accuracy ± standard error', `${percent(accuracy, 1)} ± ${percent(accuracy_se, 1)}`],
+        ['Accuracy ± standard error', accuracyText(accuracy, accuracy_se, rows)],
         ['Expected calibration error (best: 0)', percent(ece, 1)],
         ['Brier score (a coin: 0.25)', digits(brier, 4)],
         ['Log loss (a coin: 0.693)', digits(log_loss, 4)],
@@ -94,7 +101,7 @@ ${table(
     ...slices.map((slice) => [
       `${slice.from} to ${slice.to}`,
       String(slice.pairs),
-      `${percent(slice.accuracy, 1)} ± ${percent(slice.accuracy_se, 1)}`,
+      accuracyText(slice.accuracy, slice.accuracy_se, slice.pairs),
     ]),
   ],
   ['', 'n', 'n'],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Rollout } from '../../generate/completionSampler.ts'
-import { expectedBest, indexOfBest } from '../bestOfN.ts'
+import { expectedBest, indexOfBest, tableOf } from '../bestOfN.ts'
 import { diagnose, noDiagnostics, summarizeDiagnostics } from './diagnostics.ts'
 import type { ExperienceBatch } from './method.ts'
 import { minibatches, promptsOfUpdates, totalUpdates } from './minibatches.ts'
@@ -93,6 +93,18 @@ describe('best of N', () => {
     expect(indexOfBest([0, -1, -2])).toBe(0)
     expect(indexOfBest([-3, -1, -2])).toBe(1)
     expect(indexOfBest([Number.NaN, -2, Number.NaN, -1])).toBe(3)
+  })
+
+  it("has Wilson's interval where all prompts succeed, and none where they only have the same reward", () => {
+    const [one, two] = tableOf(Array.from({ length: 8 }, (_, i) => [1, i % 2]))
+    expect(one.high! - one.reward).toBeCloseTo(1.96 * one.standard_error, 3)
+    expect(two).toMatchObject({ reward: 1, standard_error: 0, low: expect.closeTo(0.676, 3), high: 1 })
+    const [same] = tableOf([
+      [2, 3],
+      [2, 3],
+    ])
+    expect(same.low).toBeUndefined()
+    expect(tableOf([[1, 0]])[1].low).toBeUndefined()
   })
 })
 
