@@ -27,8 +27,8 @@ export const preferring = (side: Side, pairs: readonly PairFindings[]): PairFind
 export const preferringNone = (pairs: readonly PairFindings[]): PairFindings[] =>
   pairs.filter((pair) => !['a', 'b'].includes(preferenceOf(pair)))
 
-/** Whether a judge gives the same reward to more than half of the pairs of answers: it hardly tells any apart. */
-export const mostlyTies = ({ outcome }: PairFindings): boolean => outcome.ties > 0.5
+/** Whether a judge gives the same reward to nearly all pairs of answers: it hardly tells any apart. */
+export const mostlyTies = ({ outcome }: PairFindings): boolean => outcome.ties >= 0.8
 
 /** The judges that a verdict rests on: those that neither was trained on, where there are some. */
 export const judgedBy = (pair: readonly PairFindings[], judges: readonly JudgeInfo[]): PairFindings[] => {
