@@ -101,6 +101,7 @@ const sidebar = [
     items: entries.map(({ name }) => ({ text: name, link: `/api/${name}` })),
   },
   group('Studies', [
+    ['What the studies found', 'findings.md'],
     ['Scaling laws', 'scaling.md'],
     ['Policy gradients on a pole', 'policy-gradients.md'],
     ['Two kinds of reward models', 'levels.md#study-two-kinds-of-reward-models'],
