@@ -56,7 +56,12 @@ const section = (folder) => {
       .filter((file) => file.endsWith('.svg'))
       .map((file) => `![${file.slice(0, -4).replaceAll('-', ' ')}](scaling/${name}-${file})`),
     ...(sizes.length
-      ? [table([['hidden size', 'compute', 'steps', 'learning rate', 'seeds', 'loss', 'exact'], ...sizes])]
+      ? [
+          table([
+            ['hidden size', 'compute', 'steps', 'learning rate', 'seeds', 'loss (geometric mean)', 'exact'],
+            ...sizes,
+          ]),
+        ]
       : []),
     ...(best.length
       ? [

@@ -4,16 +4,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { resolveDataset } from '../checkpoint/hub.node.ts'
 import { withAnswerTurns } from '../data/chatRows.ts'
-import { dataFiles } from '../data/input.node.ts'
+import { dataFiles, openRecords } from '../data/input.node.ts'
+import { isObject } from '../data/issue.ts'
 import { anyMark } from '../data/labelRule.ts'
 import { openRows } from '../data/openRows.node.ts'
-import { lostIn, recordFor, type Target, targets } from '../data/records.ts'
+import { isOther, lostIn, recordFor, type Target, targets } from '../data/records.ts'
 import { sideLines, splitFiles } from '../data/split.node.ts'
 import type { Counts } from '../data/survey.node.ts'
 import { openTogether } from '../data/together.node.ts'
 import { badInput } from '../util/fault.ts'
 import { refuseTakenFile, writeNew } from '../util/files.node.ts'
 import { plural } from '../util/format.ts'
+import { quoted } from '../util/quote.ts'
 import { stringify } from '../util/written.ts'
 import type { Context } from './command.ts'
 import { countsText } from './format.ts'
@@ -40,7 +42,14 @@ const newFile = async (output: string | undefined, flag: string): Promise<string
   return output
 }
 
-type Converted = { records: number; rows: number; dropped: Counts; lost: Counts }
+type Converted = {
+  records: number
+  rows: number
+  dropped: Counts
+  lost: Counts
+  columns: readonly string[]
+  read?: string
+}
 
 /** Writes rows as those of another kind into a new file. */
 const writeConverted = async (
@@ -66,12 +75,13 @@ const writeConverted = async (
     asked.add(key)
     return false
   }
+  const renamed = Object.values(column)
   let written = 0
   async function* lines() {
     for (let i = 0; i < rows.length; i++) {
       const read = await rows.row(i)
       const row = chat ? withAnswerTurns(read) : read
-      const record = recordFor(to, row, rows.where(i), Object.values(column))
+      const record = recordFor(to, row, rows.where(i), renamed)
       for (const name of lostIn(to, row)) lost[name] = (lost[name] ?? 0) + 1
       const drop = typeof record === 'string' ? record : isAskedBefore(record) ? 'repeated-prompt' : undefined
       if (drop) dropped[drop] = (dropped[drop] ?? 0) + 1
@@ -87,14 +97,42 @@ const writeConverted = async (
   } finally {
     await rows.close()
   }
-  return { records: rows.records, rows: written, dropped, lost }
+  return {
+    records: rows.records,
+    rows: written,
+    dropped,
+    lost,
+    columns: to === 'prompt' ? [] : await leftOut(files, column),
+    ...('read' in rows && { read: rows.read }),
+  }
 }
 
-const convertedText = (to: Target, { records, rows, dropped, lost }: Converted): string => {
+/** Columns of the first rows that rows of another kind do not have; none where a row is not read from columns of the usual names. */
+const leftOut = async (files: string[], columns: Record<string, string>): Promise<readonly string[]> => {
+  const renamed = Object.values(columns)
+  const names = new Set<string>()
+  for (const file of await dataFiles(files, resolveDataset)) {
+    const { batches } = await openRecords(file, { columns })
+    for await (const [first] of batches) {
+      const own = isObject(first?.value) ? Object.keys(first.value) : []
+      const isPlain = own.some(
+        (name) => renamed.includes(name) || ['prompt', 'text', 'messages', 'chosen'].includes(name),
+      )
+      for (const name of isPlain ? own : []) if (isOther(name, renamed)) names.add(name)
+      break
+    }
+  }
+  return [...names]
+}
+
+const convertedText = (to: Target, { records, rows, dropped, lost, columns, read }: Converted): string => {
   const listed = (what: string, counts: Counts) =>
     Object.keys(counts).length ? `; ${what}: ${countsText(counts)}` : ''
   const rest = `${listed('dropped', dropped)}${listed('left out, since only preference rows hold it', lost)}`
-  return `${plural(rows, `${to} row`)} from ${plural(records, 'record')}${rest}`
+  const shown = columns.slice(0, 8).map((name) => quoted(name, 40))
+  const more = columns.length > shown.length ? ` and ${columns.length - shown.length} more` : ''
+  const without = columns.length ? `; without the columns ${shown.join(', ')}${more}, which ${to} rows do not have` : ''
+  return `${plural(rows, `${to} row`)} from ${plural(records, 'record')}${read ? `; ${read}` : ''}${rest}${without}`
 }
 
 export const convert = async (options: WriteOptions, to: Target, { out }: Context) => {

@@ -75,7 +75,7 @@ const preference = (row: Ranking, where: Where): Columns | string => {
   })
 }
 
-/** What a row of this kind has no column for. */
+/** What is known of a row and a row of this kind has no column for. */
 export const lostIn = (to: Target, row: Row): string[] =>
   to === 'ranking' && row.kind === 'ranking'
     ? (['ratings', 'margin', 'prob'] as const).filter((name) => row[name] !== undefined)
@@ -103,8 +103,11 @@ const sft = (row: Sft): Columns => {
 const OWN =
   /^(id|prompt_id|data|annotations|fields|helpfulness|margin|prob|score_chosen|score_rejected|chosen_rating|rejected_rating|text|messages|conversations|responses|ranks|best|label|labels|input_ids|tools|chat_template_kwargs|((prompt|chosen|rejected|completion|response)(_(input_)?ids)?))$/
 
+/** Whether a column of a file is none that a row is read from. */
+export const isOther = (name: string, renamed: readonly string[]): boolean => !OWN.test(name) && !renamed.includes(name)
+
 /** A prompt keeps the other columns of its record, for rewards that compare with them. */
 const prompt = ({ prompt, record = {} }: Prompt, renamed: readonly string[]): Columns => ({
   prompt: text(prompt),
-  ...Object.fromEntries(Object.entries(record).filter(([name]) => !OWN.test(name) && !renamed.includes(name))),
+  ...Object.fromEntries(Object.entries(record).filter(([name]) => isOther(name, renamed))),
 })

@@ -372,6 +372,25 @@ describe('rows', () => {
     )
   })
 
+  it('suggest a script for answers in columns, and are left out where no response is ranked', () => {
+    const sheet = {
+      Frage: 'Ist Frühstück dabei?',
+      'Antwort A': 'Ja.',
+      'Rang A': '2',
+      'Antwort B': 'Ja, von 7 bis 10.',
+      'Rang B': '1',
+    }
+    expect(() => read(sheet)).toThrow(
+      expect.objectContaining({
+        details: expect.arrayContaining([
+          expect.stringMatching(/^"Antwort A", "Antwort B" look like several answers to one question/),
+        ]),
+      }),
+    )
+    const unranked = { prompt: 'a', responses: ['b', 'c'], ranks: [null, null] }
+    expect(rowReader('f.jsonl', 'rows').read({ value: unranked, row: 0 }).skipped).toEqual([{ reason: 'no-rank' }])
+  })
+
   it('suggest columns for what widgets export, where a conversation waits for an answer', () => {
     const history = [
       { role: 'assistant', content: 'Hi!' },

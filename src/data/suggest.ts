@@ -249,10 +249,35 @@ const besideLabel = (record: Columns): string[] => {
 /** Lines below the message of a record that a command cannot read: what the command needs, and the flags that would read it. */
 export const suggestion = (record: Columns, as?: Wanted): string[] => [
   ...neededColumns(as),
-  ...(transcriptOf(record, as) ?? [nearestColumns(record, as) ?? held(record, as)]),
+  ...(transcriptOf(record, as) ?? (twinsOf(record).length ? [] : [nearestColumns(record, as) ?? held(record, as)])),
   ...(as ? [] : besideLabel(record)),
+  ...answersInColumns(record),
   ...chatFlag(record, as),
 ]
+
+/** Columns of texts whose names differ in a last letter or number alone: Answer A, Answer B. */
+const twinsOf = (record: Columns): string[] => {
+  const groups = new Map<string, string[]>()
+  for (const name of Object.keys(record).slice(0, SHOWN)) {
+    const [, stem] = /^(.*?[^\s_-])[\s_-]*(?:\d{1,2}|(?<=[\s_-])[A-Za-z])$/.exec(name) ?? []
+    if (stem && typeof record[name] === 'string') groups.set(stem, [...(groups.get(stem) ?? []), name])
+  }
+  return (
+    [...groups.values()].find((names) => names.length > 1 && names.some((name) => isLong(record[name] as string))) ?? []
+  )
+}
+
+/** More than a rank, a date or a name. */
+const isLong = (text: string) => text.length > 20 || text.trim().includes(' ')
+
+const answersInColumns = (record: Columns): string[] => {
+  const twins = twinsOf(record)
+  if (!twins.length) return []
+  const names = twins.map((name) => quoted(name, 40)).join(', ')
+  return [
+    `${names} look like several answers to one question: write them as rows, as docs/data.md#answers-in-columns shows`,
+  ]
+}
 
 /** A chat of other keys, where columns of the row do not fit. */
 const transcriptOf = (record: Columns, as?: Wanted): string[] | undefined => {

@@ -1,5 +1,6 @@
 /** Single answers with ratings or labels, put together by their prompt: rankings, and pairs of a better and a worse answer. */
 import { badInput } from '../util/fault.ts'
+import { quoted } from '../util/quote.ts'
 import { stringify } from '../util/written.ts'
 import type { ReaderOptions } from './formats.ts'
 import { openRecords, scan } from './input.node.ts'
@@ -18,22 +19,31 @@ export type Together = {
   records: number
   /** Answers that are in no ranking, by reason. */
   dropped: Record<string, number>
+  /** How the column of marks was read. */
+  read: string
 }
+
+/** The --label of a column of ranks: 1 is the best. */
+export const rankLabel = 'rank'
+/** A column of such a name holds ranks, unless a rule says otherwise. */
+const rankName = /^(rank|ranking|rang|platz|place)(?![a-z])/i
 
 /** Equal for equal prompts, and equal for equal texts: a text and a user's message of that text are different prompts. */
 const keyOf = (text: Text) => stringify(text)
 
 /**
- * The answers of files by their prompts. With a rule the good ones are better than the bad ones; without it ratings order them.
+ * The answers of files by their prompts. With a rule the good ones are better than the bad ones; without it ratings order them, or ranks,
+ * of which the lowest is the best.
  * @throws Fault for a row that is malformed
  * @returns undefined where the rows are of another kind
  */
 export const answersTogether = async (files: readonly string[], options: Options): Promise<Together | undefined> => {
   const rule = options.label === undefined ? undefined : labelRule(options.label)
+  const column = options.columns?.label ?? 'label'
+  const areRanks = options.label === rankLabel || (options.label === undefined && rankName.test(column))
   const groups = new Map<string, Group>()
   const dropped: Together['dropped'] = {}
   const drop = (reason: string, n = 1) => (dropped[reason] = (dropped[reason] ?? 0) + n)
-  const column = options.columns?.label ?? 'label'
   let records = 0
   for (const file of files)
     for await (const { raw, rows, skipped } of scan(file, await openRecords(file, options), {
@@ -51,7 +61,8 @@ export const answersTogether = async (files: readonly string[], options: Options
             line: raw.line,
           })
         }
-        const mark = rule ? Number(row.label) : markOf((raw.value as Record<string, unknown>)[column])!
+        const given = rule ? Number(row.label) : markOf((raw.value as Record<string, unknown>)[column])!
+        const mark = areRanks ? -given : given
         const group = groups.get(keyOf(row.prompt)) ?? { first: row, answers: [] }
         groups.set(keyOf(row.prompt), group)
         group.answers.push({ text: row.completion, mark })
@@ -73,10 +84,11 @@ export const answersTogether = async (files: readonly string[], options: Options
       kind: 'ranking',
       responses: kept.map(({ text }) => text),
       ranks: ranksByMarks(marks) as number[],
-      ratings: marks,
+      ...(!areRanks && { ratings: marks }),
     })
   }
-  return { rankings, records, dropped }
+  const read = areRanks ? 'ranks, 1 is the best' : rule ? `${options.label}` : 'ratings, higher is better'
+  return { rankings, records, dropped, read: `${quoted(column, 60)} was read as ${read}` }
 }
 
 /** Every better answer with every worse one, the best first. */
@@ -109,6 +121,7 @@ export const openTogether = async (to: Target, files: readonly string[], options
     length: rows.length,
     records: found.records,
     dropped: found.dropped,
+    read: found.read,
     row: async (i: number) => rows[i],
     where: () => where,
     close: async () => {},

@@ -46,6 +46,16 @@ describe('answers to the same prompt', () => {
     expect(dropped).toEqual({ 'no-label': 1, 'one-response': 2 })
   })
 
+  it('are ordered by ranks, of which 1 is the best, where the column is called so or --label says it', async () => {
+    const lines = ['lift?,Website.,3', 'lift?,Every floor.,1', 'lift?,Yes.,2']
+    const ranked = { rows: [expect.objectContaining({ ranks: [3, 1, 2] })], dropped: {} }
+    expect(await told('ranking', lines, { label: 'rank' })).toEqual(ranked)
+    const file = put(['Guest,Reply,Rang', ...lines].join('\n'))
+    const found = await openTogether('ranking', [file], { columns: { ...columns, label: 'Rang' } })
+    expect([await found!.row(0), found!.read]).toEqual([ranked.rows[0], '"Rang" was read as ranks, 1 is the best'])
+    expect(await found!.row(0)).not.toHaveProperty('ratings')
+  })
+
   it('make a pair of each better and each worse one', async () => {
     const { rows } = await told('preference', stays)
     expect(rows.map(({ responses, ranks, ratings }) => [responses, ranks, ratings])).toEqual([

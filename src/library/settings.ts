@@ -1295,7 +1295,7 @@ export interface CompareSettings<Row extends PromptRow = UnknownPromptRow> {
    * @default {}
    */
   column?: Record<string, string>
-  /** A column of `data` that says which prompts are alike, such as their kind: intervals and tests take prompts of one value together (default: each prompt stands for itself). */
+  /** A column of `data` that says which prompts are alike, such as their kind: intervals and tests take prompts of one value together, and want six values or more (default: each prompt stands for itself). */
   cluster?: string
   /** Use the first so many prompts. */
   maxSamples?: number

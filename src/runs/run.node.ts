@@ -209,9 +209,13 @@ const claim = async (dir: string, options: RunOptions): Promise<RunInfo | undefi
   if (!info && foreign)
     throw badInput('taken', `holds ${foreign} and is no run; choose another --output`, { file: dir })
   if (info && !resume)
-    throw badInput('taken', `already holds a run (${info.method}); go on with --resume or choose another --output`, {
-      file: dir,
-    })
+    throw badInput(
+      'taken',
+      `already holds a run (${info.method}); go on with --resume, choose another --output, or remove it with attune runs delete`,
+      {
+        file: dir,
+      },
+    )
   if (info) sameRun(info, options, dir)
   return info
 }

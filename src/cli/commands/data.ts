@@ -4,13 +4,15 @@ import { resolveDataset, resolveHubModel } from '../../checkpoint/hub.node.ts'
 import type { Kinds } from '../../data/convert.ts'
 import { delimiterName } from '../../data/csvDialect.ts'
 import { dataFiles } from '../../data/input.node.ts'
+import { labelRule } from '../../data/labelRule.ts'
 import { contentText } from '../../data/messages.ts'
 import { targetNames } from '../../data/records.ts'
 import { isIds, isMessages, type Ranking, type Row, type Text } from '../../data/rows.ts'
 import { wordsFor } from '../../data/suggest.ts'
 import { type FileSurvey, surveyFile } from '../../data/survey.node.ts'
+import { rankLabel } from '../../data/together.node.ts'
 import { unreadColumns } from '../../data/unread.ts'
-import { count, dataFields, labelFields } from '../../recipes/trainer/fields.ts'
+import { count, dataFields } from '../../recipes/trainer/fields.ts'
 import { modelOfRun } from '../../runs/find.node.ts'
 import { loadTokenizerFolder, noTokenizer } from '../../text/tokenizer.node.ts'
 import { badInput } from '../../util/fault.ts'
@@ -31,7 +33,17 @@ const schema = z.object({
     .meta({ value: 'MODEL' })
     .describe('count lengths in tokens of this model, as training would: a folder, a hub id or the name of a run'),
   column: dataFields.column,
-  label: labelFields.label,
+  label: z
+    .string()
+    .refine(
+      (rule) => rule === rankLabel || labelRule(rule) !== undefined,
+      "must be VALUE=true,VALUE=false, a threshold such as '>=4', or rank",
+    )
+    .optional()
+    .meta({ value: 'RULE' })
+    .describe(
+      "what the labels of completions mean: 'up=true,down=false', or '>=4' for ratings from 4 on (default: true, yes, good, 👍 and 1 are good); with --to preference or ranking, rank: 1 is the best of the answers to a prompt",
+    ),
   chat: dataFields.chat.describe(
     'read plain rows as a chat: a prompt is a message of the user and a response one of the assistant; with --to, write them so',
   ),
@@ -60,6 +72,10 @@ export default command({
   async run(options, context) {
     if (options.split === undefined && options.seed !== undefined)
       throw badInput('bad-flag', 'is of --split', { flag: '--seed' })
+    if (options.label === rankLabel && options.to !== 'preference' && options.to !== 'ranking')
+      throw badInput('bad-flag', 'rank orders the answers to one prompt, as --to ranking and --to preference do', {
+        flag: '--label',
+      })
     if (options.split !== undefined) return split(options, options.split, context)
     if (options.to) return convert(options, options.to, context)
     if (options.output !== undefined)

@@ -15,7 +15,7 @@ import { runChats, runPageFile, writeRunPage } from '../../recipes/trainer/runPa
 import { likeChanges, likeText, trlVersion } from '../../recipes/trainer/trlDefaults.ts'
 import type { Change } from '../../runs/change.ts'
 import type { EndEvent } from '../../runs/events.ts'
-import { readRun } from '../../runs/find.node.ts'
+import { readRun, trainedWithChat } from '../../runs/find.node.ts'
 import { resultStepText } from '../../runs/resultStep.ts'
 import type { EvalEvent } from '../../train/loop.ts'
 import type { RateEvent } from '../../train/rangeTest.ts'
@@ -64,6 +64,8 @@ const train = async (key: MethodKey, config: Record<string, unknown>, { out, arg
   )
   const like = likeNote(name, await methods[key].schema(), config)
   if (like) report.note(`  ${paint('dim', 'defaults'.padEnd(10))}${like}`)
+  const chats = await chatNote(config)
+  if (chats) report.note(`  ${paint('dim', 'note'.padEnd(10))}${chats}`)
   report.waiting(paint('dim', '  reading the model and the rows'))
   const outcome: Outcome = { began: screen.now(), evals: [] }
   const rates: RateEvent[] = []
@@ -110,6 +112,13 @@ const train = async (key: MethodKey, config: Record<string, unknown>, { out, arg
   const page = join(output, runPageFile)
   for (const file of [...(existsSync(page) ? [page] : []), ...files])
     report.note(`  ${paint('dim', 'page'.padEnd(10))}${shortPath(file)}`)
+}
+
+/** A run that goes on from one with --chat reads plain rows as that did only if it is said again. */
+const chatNote = async ({ chat, resume, model, adapter }: Settings): Promise<string | undefined> => {
+  const from = adapter ?? model
+  if (chat || resume || typeof from !== 'string' || !(await trainedWithChat(from))) return undefined
+  return `${shortPath(from)} was trained with --chat; without it plain rows are read as they are here`
 }
 
 /** Whose defaults these are, and the settings of this run that they decided. */

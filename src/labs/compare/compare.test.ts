@@ -316,7 +316,7 @@ describe('bad input is refused before anything is written', () => {
     await writeFile(at('kinds.jsonl'), '{"prompt": "One day", "kind": "a"}\n{"prompt": "The dog", "kind": "b"}\n')
     const data = [at('kinds.jsonl')]
     await expect(run({ data, cluster: 'kind' })).rejects.toThrow(
-      '--cluster: puts the prompts into 2 clusters; with fewer than 6 no test can find a difference',
+      '--cluster: puts the prompts into 2 clusters; with fewer than 6 no test can find a difference; take a column that parts them finer, or leave it out',
     )
     await expect(run({ data, cluster: 'topic' })).rejects.toThrow(/topic.*is not there; columns are prompt, kind/)
   })

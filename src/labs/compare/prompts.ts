@@ -83,7 +83,7 @@ const clustersOf = (prompts: readonly PromptExample[], column: string): string[]
   if (count < leastClusters)
     throw badInput(
       'bad-flag',
-      `puts the prompts into ${plural(count, 'cluster')}; with fewer than ${leastClusters} no test can find a difference`,
+      `puts the prompts into ${plural(count, 'cluster')}; with fewer than ${leastClusters} no test can find a difference; take a column that parts them finer, or leave it out`,
       { flag: '--cluster' },
     )
   return clusters

@@ -51,7 +51,7 @@ export const compareSchema = z.object({
   cluster: text('COLUMN')
     .optional()
     .describe(
-      'a column of --data that says which prompts are alike, such as their kind: intervals and tests take prompts of one value together (default: each prompt stands for itself)',
+      'a column of --data that says which prompts are alike, such as their kind: intervals and tests take prompts of one value together, and want six values or more (default: each prompt stands for itself)',
     ),
   maxSamples: count().optional().describe('use the first so many prompts'),
   chat: z
