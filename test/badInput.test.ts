@@ -337,7 +337,7 @@ describe('a folder with a run is refused and left unchanged', () => {
     [
       'by a new run',
       () => attune(['sft', ...given({ output: run })]),
-      /run: already holds a run \(sft\); go on with --resume or/,
+      /run: already holds a run \(sft\); go on with --resume, choose another --output, or remove it/,
     ],
     [
       'by --resume with another method',
