@@ -47,7 +47,9 @@ type Converted = {
   rows: number
   dropped: Counts
   lost: Counts
-  columns: readonly string[]
+  /** Columns of the file that the rows do not have. */
+  without?: readonly string[]
+  /** How a column of marks was read. */
   read?: string
 }
 
@@ -97,12 +99,13 @@ const writeConverted = async (
   } finally {
     await rows.close()
   }
+  const without = to === 'prompt' ? [] : await leftOut(files, column)
   return {
     records: rows.records,
     rows: written,
     dropped,
     lost,
-    columns: to === 'prompt' ? [] : await leftOut(files, column),
+    ...(without.length > 0 && { without }),
     ...('read' in rows && { read: rows.read }),
   }
 }
@@ -125,14 +128,17 @@ const leftOut = async (files: string[], columns: Record<string, string>): Promis
   return [...names]
 }
 
-const convertedText = (to: Target, { records, rows, dropped, lost, columns, read }: Converted): string => {
+const convertedText = (
+  to: Target,
+  { records, rows, dropped, lost, without: columns = [], read }: Converted,
+): string => {
   const listed = (what: string, counts: Counts) =>
     Object.keys(counts).length ? `; ${what}: ${countsText(counts)}` : ''
   const rest = `${listed('dropped', dropped)}${listed('left out, since only preference rows hold it', lost)}`
   const shown = columns.slice(0, 8).map((name) => quoted(name, 40))
   const more = columns.length > shown.length ? ` and ${columns.length - shown.length} more` : ''
-  const without = columns.length ? `; without the columns ${shown.join(', ')}${more}, which ${to} rows do not have` : ''
-  return `${plural(rows, `${to} row`)} from ${plural(records, 'record')}${read ? `; ${read}` : ''}${rest}${without}`
+  const left = columns.length ? `; without the columns ${shown.join(', ')}${more}, which ${to} rows do not have` : ''
+  return `${plural(rows, `${to} row`)} from ${plural(records, 'record')}${read ? `; ${read}` : ''}${rest}${left}`
 }
 
 export const convert = async (options: WriteOptions, to: Target, { out }: Context) => {

@@ -32,8 +32,8 @@ export const blankFiller = (columns: Readonly<Record<string, string>>, rule: Lab
   const mayBeBlank = (record: Columns, name: (typeof blankable)[number], { layout }: RecordLocation) => {
     if (!(name in record)) return named.includes(name) && layout === 'rows'
     if (named.includes(name)) return true
-    // A better answer that is null beside another one, and a rating that a rule is given for
-    return name === 'chosen' ? isThere(record.rejected) : rule !== undefined
+    // A rating that a rule is given for
+    return name === 'label' && rule !== undefined
   }
   return {
     fill(record, raw, location) {

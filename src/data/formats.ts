@@ -278,8 +278,6 @@ export const rowReader = (
       const ownOne = ownFormat(record, format)
       if (ownOne.name === 'unpaired' && isBlankLabel(record.label))
         return { rows: [], skipped: [{ reason: 'no-label' }], unread: [] }
-      if (ownOne.name === 'ranking' && !mayBeOpen && Array.isArray(record.ranks) && hasNoRanks(record))
-        return { rows: [], skipped: [{ reason: 'no-rank' }], unread: [] }
       const read = mayBeOpen && ownOne.name === 'ranking' && hasNoRanks(record) ? unrankedRow : ownOne.read
       const made = read(
         ownOne.name.startsWith('unpaired') ? labels.checked(record, given.label, location) : record,

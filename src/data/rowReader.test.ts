@@ -372,7 +372,7 @@ describe('rows', () => {
     )
   })
 
-  it('suggest a script for answers in columns, and are left out where no response is ranked', () => {
+  it('suggest a script for answers in columns', () => {
     const sheet = {
       Frage: 'Ist Frühstück dabei?',
       'Antwort A': 'Ja.',
@@ -387,8 +387,6 @@ describe('rows', () => {
         ]),
       }),
     )
-    const unranked = { prompt: 'a', responses: ['b', 'c'], ranks: [null, null] }
-    expect(rowReader('f.jsonl', 'rows').read({ value: unranked, row: 0 }).skipped).toEqual([{ reason: 'no-rank' }])
   })
 
   it('suggest columns for what widgets export, where a conversation waits for an answer', () => {

@@ -248,7 +248,7 @@ export const schemas = {
       const problem =
         value.ranks.length !== value.responses.length
           ? `${value.ranks.length} ranks for ${value.responses.length} responses`
-          : value.ranks.every((rank) => rank === null) && 'no response is ranked'
+          : value.ranks.every((rank) => rank === null) && 'no response is ranked; leave such rows out'
       if (problem) issues.push({ code: 'custom', path: ['ranks'], message: problem, input: value })
     }),
   /** A ranking that is still to be made. */

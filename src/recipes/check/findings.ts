@@ -253,15 +253,13 @@ const dropped = (code: string): Rule => ({
 })
 
 /** Rows that are left out because of what they say, not by accident. */
-const isChoice = (code: string) =>
-  ['undesirable', 'tie', 'empty-chosen', 'no-completion', 'no-label', 'no-rank'].includes(code)
+const isChoice = (code: string) => ['undesirable', 'tie', 'empty-chosen', 'no-completion', 'no-label'].includes(code)
 
 const holes = 'right where some rows have nothing there; else check the columns (--column)'
 const dropAdvice: Record<string, string> = {
   'empty-chosen': holes,
   'no-completion': holes,
   'no-label': holes,
-  'no-rank': holes,
 }
 
 const dropReasons: Record<string, string> = {
@@ -274,7 +272,6 @@ const dropReasons: Record<string, string> = {
   undesirable: 'completions labelled bad are not read by sft',
   'empty-chosen': 'the better response is empty',
   'no-label': 'the label or rating is empty',
-  'no-rank': 'no response is ranked',
   'no-completion': 'the completion that would be learnt is empty',
 }
 

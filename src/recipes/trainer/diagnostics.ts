@@ -45,7 +45,6 @@ const mostRowsDropped = ({ rows, dropped = {} }: StartEvent): Finding => {
 const whyDropped: Readonly<Record<string, string>> = {
   undesirable: 'bad answers are not imitated: kto learns from them, too',
   'no-label': 'their label or rating is empty',
-  'no-rank': 'none of their responses is ranked',
 }
 
 const epochBelowStep = ({ batchSize, gradAccum = 1 }: Settings, { rows }: StartEvent): Finding => {
