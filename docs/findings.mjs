@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import { wilson } from '../dist/statistics/intervals.js'
-import { fill, table } from './figures.mjs'
+import { eventsOf, fill, table } from './figures.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const {
@@ -78,11 +78,7 @@ const train = (name, seed) => {
       ...['--output', output, ...resume],
     ])
   }
-  const events = readFileSync(join(output, 'events.jsonl'), 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line))
-  return { name, seed, output, ...events.findLast(({ event }) => event === 'eval') }
+  return { name, seed, output, ...eventsOf(output).findLast(({ event }) => event === 'eval') }
 }
 const runs = Object.keys(arms).flatMap((name) => seeds.map((seed) => train(name, seed)))
 

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { winnersFirst } from '../dist/labs/compare/verdicts.js'
 import { loadTokenizerFolder } from '../dist/text/tokenizer.node.js'
-import { fill, table } from './figures.mjs'
+import { eventsOf, fill, table } from './figures.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const {
@@ -254,13 +254,7 @@ const stylesOf = ({ policies }) =>
     ...[name, tokens.value.toFixed(1), kl ? span(kl.k1, (x) => x.toFixed(2)) : '–'],
     ...[...distinct.map((x) => x.toFixed(3)), selfBleu.value.toFixed(1)],
   ])
-const lastEvaluation = (dir) => {
-  const events = readFileSync(join(dir, 'events.jsonl'), 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line))
-  return events.findLast((event) => event.eval_accuracy !== undefined)
-}
+const lastEvaluation = (dir) => eventsOf(dir).findLast((event) => event.eval_accuracy !== undefined)
 const modelRows = [...rewardModels.scalar, ...rewardModels.probabilistic, ...rewardModels.shuffled, third].map(
   (dir) => {
     const { eval_accuracy: accuracy, eval_loss: loss } = lastEvaluation(dir)
