@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { CompareEvent } from '../../labs/compare/compare.ts'
 import type { CompareFindings } from '../../labs/compare/findings.ts'
 import { compareSchema } from '../../labs/compare/settings.ts'
+import { winnersFirst } from '../../labs/compare/verdicts.ts'
 import { plural } from '../../util/format.ts'
 import { command } from '../command.ts'
 import { shortPath, wrapped } from '../format.ts'
@@ -54,13 +55,13 @@ const printEvent = (out: Output) => {
       : text
   const paint = painter({ color: out.toTerminal && out.screen.color })
   return eventPrinter<CompareEvent, 'progress'>({
-    plan: ({ base, policies, judges, prompts, checkpoints, output }) =>
+    plan: ({ base, policies, judges, prompts, clusters, checkpoints, output }) =>
       out.text(
         [
           `${paint('bold', 'attune compare')}  ${shortPath(output)}`,
           `  models    ${policies.join(', ')}${checkpoints ? ` (and ${plural(checkpoints, 'checkpoint')} of their runs)` : ''}`,
           `  before    ${base}`,
-          `  prompts   ${prompts}`,
+          `  prompts   ${prompts}${clusters === undefined ? '' : ` in ${plural(clusters, 'cluster')}`}`,
           `  judges    ${judges.map(({ name }) => name).join(', ')}`,
         ].join('\n'),
       ),
@@ -68,7 +69,7 @@ const printEvent = (out: Output) => {
     stopped: () => out.text('  stopped; the same command continues'),
     async result({ words: [headline, ...words], files }) {
       const findings: CompareFindings = JSON.parse(await readFile(files.findings, 'utf8'))
-      const table = winRateTable(findings, out.columns() - 2)
+      const table = winRateTable(winnersFirst(findings), out.columns() - 2)
       const said = (text: string) => `  ${fitted(text, 2)}\n`
       const rates = table ? [`${table.replaceAll(/^/gm, '  ')}\n`] : []
       await out.text(['', said(headline), ...rates, ...words.map(said), reportLine(paint, files)].join('\n'))

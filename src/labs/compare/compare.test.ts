@@ -11,6 +11,7 @@ import type { Judge } from './judges.ts'
 import { openBase, parsePolicy } from './policies.ts'
 import { readPrompts } from './prompts.ts'
 import { compareSchema } from './settings.ts'
+import { rewardsOf, trainedOn } from './trainedOn.ts'
 
 let root: string
 const at = (...names: string[]) => join(root, ...names)
@@ -145,6 +146,10 @@ describe('a comparison', () => {
       ],
     })
     expect(events[1]).toMatchObject({ code: 'prompts-left-out' })
+    expect(events[2]).toMatchObject({
+      code: 'training-unknown',
+      message: expect.stringMatching(/^words is given as --reward, and no run says what blunt learned from/),
+    })
     const last = events.at(-1)!
     if (last.event !== 'result') throw new Error(last.event)
     const page = await readFile(last.files.report, 'utf8')
@@ -186,6 +191,25 @@ describe('a comparison', () => {
     expect(found.policies.map(({ kl }: { kl?: unknown }) => kl === undefined)).toEqual([true, false, true])
     expect(found.words[1]).toContain('One prompt allows no statistics')
   })
+})
+
+it('a judge that a model learned from is known, from its run and from those before it', async () => {
+  const info = { format: 1, created: '', command: [], versions: {}, machine: {}, resumes: [] }
+  const makeInfo = async (name: string, method: string, config: Record<string, unknown>) => {
+    await mkdir(at(name, 'adapter'), { recursive: true })
+    await writeFile(at(name, 'run.json'), JSON.stringify({ ...info, method, config }))
+  }
+  await makeInfo('first', 'grpo', { model: at('base'), reward: [`own=${at('words.mjs')}`] })
+  await makeInfo('second', 'dpo', { model: at('base'), adapter: at('first', 'adapter') })
+  await makeInfo('judged', 'selfreward', { model: at('second'), helper: at('blunt') })
+  const learners = await Promise.all(
+    ['first', 'second', 'judged'].map(async (name) => ({ name, rewards: await rewardsOf(at(name)) })),
+  )
+  expect((await trainedOn(at('words.mjs'), true, learners)).trained).toEqual(['first', 'second', 'judged'])
+  expect((await trainedOn(`judge:${at('blunt')}`, true, learners)).trained).toEqual(['judged'])
+  expect((await trainedOn(at('letters.mjs'), true, learners)).trained).toEqual([])
+  const some = [...learners.slice(0, 1), { name: 'model' }]
+  expect(await trainedOn(at('words.mjs'), false, some)).toEqual({ trained: ['first', 'model'], assumed: ['model'] })
 })
 
 describe('one policy', () => {

@@ -15,6 +15,7 @@ import type { ProgramFunctions } from '../../rewards/rewards.ts'
 import { trainedWithChat } from '../../runs/find.node.ts'
 import { takeLock } from '../../runs/lock.node.ts'
 import { isTemporary } from '../../util/files.node.ts'
+import { listed } from '../../util/format.ts'
 import type { Sharing } from '../../util/sharing.ts'
 import { collectCompletions } from './collect.ts'
 import { type CompareContext, type CompareProgress, completionSet } from './completions.ts'
@@ -24,6 +25,7 @@ import { type ReportFiles, writeComparison } from './output.ts'
 import { type ComparedPolicy, openBase, openPolicyRuns, type PolicyRuns, refuseDuplicates } from './policies.ts'
 import { readPrompts, type Warning } from './prompts.ts'
 import { baseOf, type CompareSettings } from './settings.ts'
+import { type Learner, rewardsOf, runOf } from './trainedOn.ts'
 
 export type CompareEvent =
   | {
@@ -33,6 +35,8 @@ export type CompareEvent =
       policies: string[]
       judges: JudgeInfo[]
       prompts: number
+      /** In how many clusters these are, where --cluster names a column. */
+      clusters?: number
       /** How many models complete the prompts, with the one before training and the checkpoints. */
       models: number
       /** Of them, those that runs kept before their end. */
@@ -65,7 +69,7 @@ export async function* compare(
     settings.policies.map((text) => openPolicyRuns(text, sft.folders, settings.checkpoints)),
   )
   refuseDuplicates(sft, policies)
-  const judges = await openJudges({ ...settings, functions, sharing }, sft, policies)
+  const judges = await openJudges({ ...settings, functions, sharing }, sft, await learnersOf(base, sft, policies))
   const chat = settings.chat ?? (await readsChats(base, policies))
   const checkpoints = policies.flatMap(({ runs }) => runs.flatMap((run) => run.checkpoints))
   const { prompts, clusters, warnings } = await readPrompts({ ...settings, chat }, [sft, ...checkpoints], judges)
@@ -77,6 +81,7 @@ export async function* compare(
       policies: policies.map(({ name }) => name),
       judges: judges.map(({ name, trained }) => ({ name, trained })),
       prompts: prompts.get(sft.promptKey)!.length,
+      ...(clusters && { clusters: new Set(clusters).size }),
       models: 1 + checkpoints.length,
       checkpoints: checkpoints.filter(({ name }) => name !== 'end').length,
       output: root,
@@ -104,6 +109,15 @@ export async function* compare(
     for (const judge of judges) await judge.close()
     await unlock()
   }
+}
+
+/** All models that may have learned from a judge. The base model has, where its run says so. */
+const learnersOf = async (base: string, sft: ComparedPolicy, policies: readonly PolicyRuns[]): Promise<Learner[]> => {
+  const madeBy = await runOf(base)
+  return [
+    { name: sft.title, rewards: madeBy === undefined ? [] : await rewardsOf(madeBy) },
+    ...policies.flatMap(({ name, runs }) => runs.map(({ rewards }) => ({ name, rewards }))),
+  ]
 }
 
 /** Whether the base model or one of the others is a run that was trained with --chat. */
@@ -160,6 +174,11 @@ const comparisonWarnings = (
     warnings.push({
       code: 'judge-not-third',
       message: `${name} was given as a judge that trained none of the models, but ${trained.join(' and ')} learned from it. It counts as their own reward.`,
+    })
+  for (const { name, assumed } of judges.filter(({ assumed }) => assumed.length))
+    warnings.push({
+      code: 'training-unknown',
+      message: `${name} is given as --reward, and no run says what ${listed(assumed)} learned from. It counts as their own reward; give it as --judge if it was not.`,
     })
   return warnings.map((each) => ({ event: 'warning', ...each }))
 }

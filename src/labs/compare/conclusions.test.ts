@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Interval } from '../../statistics/intervals.ts'
 import { makeDraws } from '../../statistics/resampling.ts'
 import { rng } from '../../util/rng.ts'
+import { againstBase } from './againstBase.ts'
 import { conclusionsOf, noEvidence, pairCauses, pairVerdict, wordsOf } from './conclusions.ts'
 import {
   type ComparisonData,
@@ -77,9 +78,9 @@ describe('a pair of policies', () => {
   it('divides the judges', () => {
     const text = concluded(pair('neutral', 0.5), pair('scalar', 0.7), pair('probabilistic', 0.3))
     expect(text).toContain(
-      'contradict each other on level1 and level2: scalar 70 % (62 to 78) for level1, probabilistic 70 % (62 to 78) for level2',
+      'contradict each other on level1 and level2; win rate of level1 over level2: scalar 70 % (62 to 78) prefers level1, probabilistic 30 % (22 to 38) prefers level2',
     )
-    expect(text).toContain('neutral 50 % (42 to 58) for level1, which neither was trained on, does not tell them apart')
+    expect(text).toContain('neutral 50 % (42 to 58), which neither was trained on, does not tell them apart')
     expect(concluded(pair('scalar', 0.7), pair('probabilistic', 0.3))).toContain('there is none')
   })
 
@@ -96,6 +97,10 @@ describe('a pair of policies', () => {
       'With 100 prompts a single test misses a win rate below 61 % more than one time in five, so not being told apart is no evidence of being equal: it takes more prompts.',
     ])
     expect(noEvidence([[pair('neutral', 0.7)]], judges)).toEqual([])
+    const clustered = pair('neutral', 0.54, { clusters: 15 })
+    expect(noEvidence([[clustered]], judges, { column: 'kind', count: 15 })[0]).toMatch(
+      /^With 15 clusters of prompts \(by kind\) .* it takes more clusters\.$/,
+    )
     const nearly = pair('neutral', 0.58, { winRate: span(0.58, 0.07), corrected: 0.09 })
     expect(concluded(nearly)).toContain('An interval that excludes 50 % is not enough where so many tests are made')
     expect(concluded(pair('neutral', 0.5, { winRate: span(0.5, 0.03) }))).toBe(
@@ -103,17 +108,57 @@ describe('a pair of policies', () => {
     )
   })
 
-  it('is called equal with the ties of its judges where these mostly tie', () => {
-    const tying = (judge: string, ties: number) =>
-      pair(judge, 0.5, { winRate: span(0.5, 0.03), outcome: { wins: (1 - ties) / 2, ties, losses: (1 - ties) / 2 } })
+  it('of which all judges mostly tie comes after what other judges say of other pairs, and is not called equal', () => {
+    const tying = (judge: string, ties: number, more: Partial<PairFindings> = {}) =>
+      pair(judge, 0.5, {
+        winRate: span(0.5, 0.03),
+        outcome: { wins: (1 - ties) / 2, ties, losses: (1 - ties) / 2 },
+        ...more,
+      })
     const both = [tying('neutral', 0.94), tying('other', 0.96), pair('scalar', 0.42, { corrected: 0.2 })]
     expect(concluded(...both)).toBe(
-      'level1 and level2 are equal to within 5 points; win rate of level1 over level2: neutral 50 % (47 to 53, 94 % ties) and other 50 % (47 to 53, 96 % ties). Judges that mostly tie hardly tell any two answers apart, so this says little about the two models. scalar 42 % (34 to 50) does not count, since level1 was trained on scalar.',
+      'Little is said about level1 and level2: neutral and other hardly tell any two answers apart; win rate of level1 over level2: neutral 50 % (47 to 53, 94 % ties) and other 50 % (47 to 53, 96 % ties). scalar 42 % (34 to 50) does not count, since level1 was trained on scalar.',
     )
-    const headline = (pairs: PairFindings[]) =>
+    const headline = (...pairs: PairFindings[]) =>
       headlineOf({ ...findingsOf(data, draws), judges: judges as never, against: [], between: pairs })
-    expect(headline(both)).toBe('level1 and level2 are equal by neutral and other, which mostly tie (94 % and 96 %)')
-    expect(headline([tying('neutral', 0.94), tying('other', 0.2)])).toBe('level1 and level2 are equal')
+    expect(headline(...both)).toBe(
+      'The judges neutral and other mostly tie (in 94 % of cases or more) and say little about level1 and level2',
+    )
+    // What a judge that tells answers apart says leads, whichever place it has
+    const third = { a: 'level1', b: 'level3' }
+    expect(headline(...both, tying('neutral', 0.9, third), pair('other', 0.7, third))).toBe(
+      'level1 beats level3; the judges neutral and other mostly tie (in 94 % of cases or more) and say little about level1 and level2',
+    )
+    const told = pair('other', 0.5, { winRate: span(0.5, 0.03) })
+    expect(headline(tying('neutral', 0.94), told)).toBe(
+      'level1 and level2 are equal; the judge neutral mostly ties (in 94 % of cases)',
+    )
+    expect(concluded(tying('neutral', 0.94), told)).toBe(
+      'level1 and level2 are equal to within 5 points; win rate of level1 over level2: other 50 % (47 to 53) and neutral 50 % (47 to 53, 94 % ties).',
+    )
+    expect(headline(tying('neutral', 0.94), pair('other', 0.5))).toBe(
+      'No difference between level1 and level2 is shown; the judge neutral mostly ties (in 94 % of cases)',
+    )
+  })
+
+  it('with the model before training names every judge that does not count, whoever wins', () => {
+    const to = (judge: string, rate: number) => pair(judge, rate, { b: 'base' })
+    const text = (...pairs: PairFindings[]) =>
+      againstBase({ ...findingsOf(data, draws), judges: judges as never, against: pairs })
+    const start = 'Against base, the model before training: '
+    expect(text(to('neutral', 0.7), to('other', 0.5), to('scalar', 0.6))).toBe(
+      `${start}level1 is preferred (neutral 70 % (62 to 78); other 50 % (42 to 58) does not tell them apart; scalar 60 % (52 to 68) prefers level1 too, but level1 was trained on scalar).`,
+    )
+    expect(text(to('neutral', 0.3), to('scalar', 0.7))).toBe(
+      `${start}base is preferred to level1 (neutral 70 % (62 to 78); scalar 30 % (22 to 38) prefers level1, but level1 was trained on scalar).`,
+    )
+    expect(text(to('neutral', 0.5), to('scalar', 0.7))).toBe(
+      `${start}level1 is preferred by scalar 70 % (62 to 78) alone, though level1 was trained on scalar (neutral 50 % (42 to 58) does not tell them apart).`,
+    )
+    expect(text(to('neutral', 0.55), to('scalar', 0.5))).toBe(
+      `${start}level1 is not shown to differ (win rate of level1: neutral 55 % (47 to 63); scalar 50 % (42 to 58) does not count, since level1 was trained on scalar).`,
+    )
+    expect(text(to('neutral', 0.7), to('other', 0.3), to('scalar', 0.5))).toContain('scalar 50 % (42 to 58)')
   })
 
   it('may be preferred for its length alone', () => {
@@ -242,7 +287,7 @@ describe('a comparison', () => {
     )
     const kinds = conclusionsOf({ ...findings, clusters: { column: 'kind', count: 8 } }, 64).limits.join(' ')
     expect(kinds).toContain(
-      'Prompts with the same kind may be alike, so they are taken together: intervals and tests rest on 8 clusters.',
+      '24 held-out prompts in 8 clusters with 2 answers each. Prompts with the same kind may be alike, so they are one cluster: intervals and tests rest on the 8 clusters, not on the 24 prompts.',
     )
     const words = wordsOf(conclusions)
     expect(words[0]).toBe(`${conclusions.headline}.`)
@@ -290,19 +335,17 @@ describe('a comparison', () => {
 
   it('says whose answers were cut off much more often', () => {
     const cutting = (...cuts: number[]) => {
-      const policies = findings.policies.map((policy, i) => ({ ...policy, cut: cuts[i] }))
+      const policies = cuts.map((cut, i) => ({ ...findings.policies[i], cut }))
       return conclusionsOf({ ...findings, policies }, 64).causes.filter((text) => text.includes('cut off'))
     }
-    expect(cutting(0.33, 0.53, 0.52)).toEqual([
-      "level1's answers were cut off at 64 tokens in 53 % of cases, base's in 33 %: raise --max-new-tokens, or it has unlearnt to stop.",
+    expect(cutting(0.33, 0.54, 0.4)).toEqual([
+      "How many answers were cut off at 64 tokens differs: 54 % of level1's, 40 % of level2's and 33 % of base's. The judges saw these without their end. Raise --max-new-tokens; if about as many are still cut off, level1 has unlearnt to stop.",
     ])
-    expect(cutting(0.3, 0.6, 0.5)[0]).toMatch(
-      /^level1's .* 60 % of cases and level2's in 50 %, base's in 30 %: .* or they have unlearnt to stop\.$/,
-    )
+    expect(cutting(0.3, 0.6, 0.5)[0]).toMatch(/: 60 % of level1's, 50 % .* level1 and level2 have unlearnt to stop\.$/)
     // A model before training has nothing to unlearn
-    expect(cutting(0.9, 0.1, 0.2)[0]).toMatch(
-      /^base's .* 90 % of cases, level1's in 10 %: .* it has not learnt to stop/,
-    )
+    expect(cutting(0.9, 0.1)).toEqual([
+      expect.stringMatching(/: 90 % of base's and 10 % of level1's\. .* base has not learnt to/),
+    ])
     expect(cutting(0.33, 0.52, 0.4)).toEqual([])
   })
 

@@ -5,73 +5,37 @@
  * They say what judges prefer, never why: what goes along with a preference (length, KL, the training seed) is told after
  * it, as a possible cause.
  */
-import type { Interval } from '../../statistics/intervals.ts'
 import { listed, percent, plural } from '../../util/format.ts'
+import { againstBase } from './againstBase.ts'
 import { cutText } from './cutOff.ts'
 import type { CompareFindings, JudgeInfo, PairFindings } from './findings.ts'
 import { headlineOf } from './headline.ts'
+import { limitsOf } from './limits.ts'
+import {
+  doNotTell,
+  intervalText,
+  notCounted,
+  number,
+  ownText,
+  rates,
+  rateText,
+  verb,
+  winnerFirst,
+  winRateOf,
+} from './phrases.ts'
 import {
   equivalence,
   groupByPair,
-  inverse,
   judgedBy,
   mostlyTies,
-  preferenceOf,
   preferring,
   preferringNone,
   type Side,
   splitJudges,
+  telling,
   verdictOf,
   winnersFirst,
 } from './verdicts.ts'
-
-/** The names of the winner and of the other policy. */
-const winnerFirst = (winner: Side, { a, b }: PairFindings): [string, string] => (winner === 'a' ? [a, b] : [b, a])
-
-/** A win rate of a as the win rate of the winner. */
-const winRateOf = (winner: Side, rate: Interval): Interval => (winner === 'b' ? inverse(rate) : rate)
-
-// Numbers and lists as text
-
-const wholePercent = (x: number) => (100 * x).toFixed(0)
-
-/** Values that are all the same have no spread, and then an interval by resampling says nothing. */
-const hasWidth = ({ low, high }: Interval) => low < high
-
-/** (52 to 57), in percent; nothing for an interval without width. */
-export const rateBounds = (rate: Interval): string =>
-  hasWidth(rate) ? `(${wholePercent(rate.low)} to ${wholePercent(rate.high)})` : ''
-
-/** 54 % (52 to 57) */
-export const rateText = (rate: Interval): string => `${percent(rate.value)} ${rateBounds(rate)}`.trim()
-
-/** Without the sign of a zero. */
-const number = (x: number) => x.toFixed(Math.abs(x) < 10 ? 2 : 0).replace(/^-(0\.00)$/, '$1')
-
-/** 0.10; a dash for what is not known. */
-export const valueText = ({ value }: Interval): string => (Number.isFinite(value) ? number(value) : '–')
-
-/** (-0.10 to 0.30); nothing where the interval has no width, or is infinite, as that of a single prompt is. */
-export const boundsText = ({ value, low, high }: Interval): string =>
-  [value, low, high].every(Number.isFinite) && low < high ? `(${number(low)} to ${number(high)})` : ''
-
-/** 0.10 (-0.10 to 0.30) */
-export const intervalText = (interval: Interval): string => `${valueText(interval)} ${boundsText(interval)}`.trim()
-
-/** 54 % (52 to 57), or of a judge that mostly ties 50 % (49 to 51, 94 % ties) */
-const rateWithTies = (winner: Side, pair: PairFindings): string => {
-  const text = rateText(winRateOf(winner, pair.winRate))
-  if (!mostlyTies(pair)) return text
-  const ties = `${percent(pair.outcome.ties)} ties`
-  return text.endsWith(')') ? `${text.slice(0, -1)}, ${ties})` : `${text} (${ties})`
-}
-
-/** Judges with the winner's win rate: 'neutral 60 % (52 to 68) and scalar 70 % (62 to 78)'. */
-const rates = (winner: Side, pairs: readonly PairFindings[]) =>
-  listed(pairs.map((pair) => `${pair.judge} ${rateWithTies(winner, pair)}`))
-
-const verb = (pairs: readonly PairFindings[], one: string, many: string) => (pairs.length > 1 ? many : one)
-const doNotTell = (pairs: readonly PairFindings[]) => `${verb(pairs, 'does', 'do')} not tell them apart`
 
 // The conclusions
 
@@ -102,7 +66,7 @@ export const conclusionsOf = (given: CompareFindings, maxNewTokens: number): Con
     headline,
     verdicts: [
       ...pairs.map((pair) => pairVerdict(pair, judges)),
-      ...noEvidence(pairs, judges),
+      ...noEvidence(pairs, judges, findings.clusters),
       ...(between.length && against.length ? [againstBase(findings)] : []),
     ],
     causes: [
@@ -110,7 +74,7 @@ export const conclusionsOf = (given: CompareFindings, maxNewTokens: number): Con
       ...(between.length ? [] : movedText(findings)),
       ...cutText(findings, maxNewTokens),
     ],
-    limits: limits(findings),
+    limits: limitsOf(findings),
   }
 }
 
@@ -134,7 +98,7 @@ export const pairVerdict = (pair: readonly PairFindings[], judges: readonly Judg
   const { own, independent } = splitJudges(pair, judges)
   if (verdict.kind === 'better') return preferredText(verdict.winner, independent, own, judges)
   if (verdict.kind === 'own') return ownOnly(verdict.winner, own, independent, judges)
-  if (verdict.kind !== 'divided') return undecided(independent, own, judges)
+  if (verdict.kind !== 'divided') return undecided(verdict.kind, independent, own, judges)
   if (verdict.by === 'independent') return contradiction(independent)
   return `${contradiction(own)} ${independentText(independent)}`
 }
@@ -161,45 +125,17 @@ const preferredText = (
   return `${start} ${rates(winner, inFavour)}${why}; ${rest.join('; ')}.`
 }
 
-/** What judges say that one of the two was trained on, beside the others. */
-const ownText = (winner: Side, own: readonly PairFindings[], judges: readonly JudgeInfo[]): string => {
-  const [better, worse] = winnerFirst(winner, own[0])
-  const alike = preferring(winner, own)
-  const against = preferring(winner === 'a' ? 'b' : 'a', own)
-  const unsure = preferringNone(own)
-  const parts = [
-    ...(alike.length ? [`${rates(winner, alike)} ${verb(alike, 'prefers', 'prefer')} ${better} too`] : []),
-    ...(against.length ? [`${rates(winner, against)} ${verb(against, 'prefers', 'prefer')} ${worse}`] : []),
-    ...(unsure.length ? [`${rates(winner, unsure)} ${doNotTell(unsure)}`] : []),
-  ]
-  return `${parts.join(', ')}, but ${trainedText(own, judges)}`
-}
-
-/** On which of these judges which of the two was trained: 'level1 was trained on scalar'. */
-const trainedText = (own: readonly PairFindings[], judges: readonly JudgeInfo[]): string => {
-  const { a, b } = own[0]
-  const ofPolicy = (policy: string) =>
-    own.flatMap(({ judge }) =>
-      judges.some(({ name, trained }) => name === judge && trained.includes(policy)) ? [judge] : [],
-    )
-  const [ofA, ofB] = [listed(ofPolicy(a)), listed(ofPolicy(b))]
-  if (ofA === ofB) return `both were trained on ${ofA}`
-  const parts = [
-    [a, ofA],
-    [b, ofB],
-  ]
-  return listed(parts.flatMap(([policy, on]) => (on ? [`${policy} was trained on ${on}`] : [])))
-}
-
 const contradiction = (pairs: readonly PairFindings[]): string => {
   const { a, b } = pairs[0]
-  return `The judges contradict each other on ${a} and ${b}: ${rates('a', preferring('a', pairs))} for ${a}, ${rates('b', preferring('b', pairs))} for ${b}. Which of the two is better depends on whom one asks.`
+  const sides = (['a', 'b'] as const).map((side) => ({ name: side === 'a' ? a : b, pairs: preferring(side, pairs) }))
+  const said = sides.map(({ name, pairs }) => `${rates('a', pairs)} ${verb(pairs, 'prefers', 'prefer')} ${name}`)
+  return `The judges contradict each other on ${a} and ${b}; win rate of ${a} over ${b}: ${said.join(', ')}. Which of the two is better depends on whom one asks.`
 }
 
 /** After a contradiction between judges that a policy was trained on. */
 const independentText = (independent: readonly PairFindings[]): string =>
   independent.length
-    ? `${rates('a', independent)} for ${independent[0].a}, which neither was trained on, ${doNotTell(independent)}.`
+    ? `${rates('a', independent)}, which neither was trained on, ${doNotTell(independent)}.`
     : 'A judge that neither was trained on (--judge) would have to tell, and there is none.'
 
 /** Only judges that one of the two was trained on prefer the winner. */
@@ -222,25 +158,23 @@ const ownOnly = (
 }
 
 const undecided = (
+  kind: 'equal' | 'undecided' | 'tied',
   independent: readonly PairFindings[],
   own: readonly PairFindings[],
   judges: readonly JudgeInfo[],
 ): string => {
-  const judged = independent.length ? independent : own
+  const counted = independent.length ? independent : own
+  const judged = [...telling(counted), ...counted.filter(mostlyTies)]
   const [{ a, b }] = judged
   const found = `win rate of ${a} over ${b}: ${rates('a', judged)}.`
-  const left =
-    independent.length && own.length
-      ? [`${rates('a', own)} ${verb(own, 'does', 'do')} not count, since ${trainedText(own, judges)}.`]
-      : []
-  if (judged.every((pair) => preferenceOf(pair) === 'equal'))
+  const left = independent.length && own.length ? [`${notCounted(own, judges)}.`] : []
+  if (kind === 'tied')
     return [
-      `${a} and ${b} are equal to within ${100 * equivalence} points; ${found}`,
-      ...(judged.every(mostlyTies)
-        ? ['Judges that mostly tie hardly tell any two answers apart, so this says little about the two models.']
-        : []),
+      `Little is said about ${a} and ${b}: ${listed(judged.map(({ judge }) => judge))} hardly ${verb(judged, 'tells', 'tell')} any two answers apart; ${found}`,
       ...left,
     ].join(' ')
+  if (kind === 'equal')
+    return [`${a} and ${b} are equal to within ${100 * equivalence} points; ${found}`, ...left].join(' ')
   return [
     `${a} and ${b} cannot be told apart; ${found}`,
     ...left,
@@ -252,14 +186,20 @@ const undecided = (
 }
 
 /** Once for all pairs that cannot be told apart: why this does not make them equal. */
-export const noEvidence = (pairs: readonly PairFindings[][], judges: readonly JudgeInfo[]): string[] => {
+export const noEvidence = (
+  pairs: readonly PairFindings[][],
+  judges: readonly JudgeInfo[],
+  clusters?: CompareFindings['clusters'],
+): string[] => {
   const open = pairs.filter((pair) => verdictOf(pair, judges).kind === 'undecided')
   if (!open.length) return []
   const judged = open.flatMap((pair) => judgedBy(pair, judges))
   const least = Math.min(1, Math.max(...judged.map(({ detectable }) => detectable)))
-  const prompts = Math.min(...judged.map((pair) => pair.prompts))
+  const unit = clusters ? 'cluster' : 'prompt'
+  const units = Math.min(...judged.map((pair) => pair.clusters ?? pair.prompts))
+  const which = clusters ? ` of prompts (by ${clusters.column})` : ''
   return [
-    `With ${plural(prompts, 'prompt')} a single test misses a win rate below ${percent(least)} more than one time in five, so not being told apart is no evidence of being equal: it takes more prompts.`,
+    `With ${plural(units, unit)}${which} a single test misses a win rate below ${percent(least)} more than one time in five, so not being told apart is no evidence of being equal: it takes more ${unit}s.`,
   ]
 }
 
@@ -315,83 +255,4 @@ const seedsText = (winner: Side, { seeds }: PairFindings): string => {
   return rate.low > 0.5
     ? `It holds for the method with this data and these settings, and not for these runs alone: ${overSeeds}.`
     : `It holds for these runs; it is not shown of the method: ${overSeeds}.`
-}
-
-/** Each policy against the model before training. */
-const againstBase = ({ against, sft, judges }: CompareFindings): string => {
-  const each = groupByPair(against).map((pair) => {
-    const { own, independent } = splitJudges(pair, judges)
-    const [side, other]: Side[] = pair[0].a === sft ? ['b', 'a'] : ['a', 'b']
-    const policy = pair[0][side]
-    const up = preferring(side, independent)
-    const down = preferring(other, independent)
-    const unsure = preferringNone(independent)
-    const rest = unsure.length ? `; ${rates(up.length ? side : other, unsure)} ${doNotTell(unsure)}` : ''
-    if (up.length && down.length) return `${policy} is preferred by ${rates(side, up)}, ${sft} by ${rates(other, down)}`
-    if (up.length) return `${policy} is preferred (${rates(side, up)}${rest})${atEqualLengthText(side, up)}`
-    if (down.length) return `${sft} is preferred to ${policy} (${rates(other, down)}${rest})`
-    const ownUp = preferring(side, own)
-    if (ownUp.length) return `${policy} is preferred by ${rates(side, ownUp)} alone, which it was trained on`
-    const judged = independent.length ? independent : own
-    return `${policy} is not shown to differ (win rate of ${pair[0].a}: ${rates('a', judged)})`
-  })
-  return `Against ${sft}, the model before training: ${each.join('; ')}.`
-}
-
-/** Of judges that prefer a policy to the model before training: those that may do so for the length of its answers. */
-const atEqualLengthText = (side: Side, pairs: readonly PairFindings[]): string => {
-  const gone = pairs.flatMap(({ judge, controlled }) => {
-    const rate = controlled && winRateOf(side, controlled.winRate)
-    return rate && rate.low <= 0.5 ? [`${judge} ${rateText(rate)}`] : []
-  })
-  return gone.length
-    ? `, though perhaps for the length of its answers (among answers of equal length ${listed(gone)})`
-    : ''
-}
-
-/** How many tests there are of each question, and what is corrected. */
-const testsText = ({ between, against, sft }: CompareFindings): string => {
-  const count = (pairs: readonly PairFindings[]) => pairs.filter(({ p }) => Number.isFinite(p)).length
-  const groups = [
-    { tests: count(between), what: between.length ? 'between the models' : '' },
-    { tests: count(against), what: `against ${sft}` },
-  ].filter(({ tests }) => tests > 0)
-  if (!groups.length) return 'There is no test.'
-  const named = groups.map(({ tests, what }) => `${plural(tests, 'test')} ${what}`)
-  const [only] = groups
-  if (groups.length === 1 && only.tests === 1)
-    return 'If there is no difference, the test still finds one in at most 5 of 100 comparisons.'
-  const together = groups.length > 1 ? 'each of the two sets of tests' : 'the set of tests'
-  return `There are ${listed(named)}; if there is no difference, ${together} still finds one in at most 5 of 100 comparisons (corrected by Holm's method).`
-}
-
-const limits = (findings: CompareFindings): string[] => {
-  const { prompts, clusters, samples, policies, judges, sft } = findings
-  const runs = Math.max(...policies.map((policy) => policy.runs))
-  const [, only, ...others] = policies
-  const trained = others.length ? 'Each model' : only.name
-  const constant = judges.filter(({ scale }) => !scale).map(({ name }) => name)
-  return [
-    `All of it is about what these judges prefer on ${plural(prompts, 'held-out prompt')} with ${plural(samples, 'answer')} each.`,
-    ...(clusters
-      ? [
-          `Prompts with the same ${clusters.column} may be alike, so they are taken together: intervals and tests rest on ${plural(clusters.count, 'cluster')}.`,
-        ]
-      : []),
-    `An interval in brackets holds the true value in 95 of 100 cases. ${testsText(findings)}`,
-    runs === 1
-      ? `${trained} is one training run: another seed could turn what is concluded, and nothing here says how easily.`
-      : `${trained} is ${plural(runs, 'training run')}.`,
-    ...judges
-      .filter(({ failed }) => failed)
-      .map(
-        ({ name, failed, prompts: judged }) =>
-          `${judged < prompts ? `${name} gave rewards to all models on ${judged} of ${plural(prompts, 'prompt')}; ` : ''}${plural(failed, 'reward')} of ${name} ${failed === 1 ? 'is' : 'are'} no number, left out and not counted as 0 (by null a function abstains).`,
-      ),
-    ...(constant.length
-      ? [
-          `${listed(constant)} gave all answers of ${sft} the same reward, so differences of rewards have no scale and are left out; win rates are not affected.`,
-        ]
-      : []),
-  ]
 }

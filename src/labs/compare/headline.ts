@@ -1,11 +1,12 @@
 /** The result of a comparison in one line of plain words: who beats whom, the model before training too, and where no difference is shown. */
 import { listed, percent } from '../../util/format.ts'
 import type { CompareFindings, PairFindings } from './findings.ts'
-import { groupByPair, judgedBy, mostlyTies, verdictOf } from './verdicts.ts'
+import { groupByPair, judgedBy, mostlyTies, preferringNone, verdictOf } from './verdicts.ts'
 
 type Pair = readonly [string, string]
+type JudgedPair = { names: Pair; judged: PairFindings[] }
 
-/** @returns 'dpo and grpo beat sft; no difference between them is shown' */
+/** @returns 'dpo and grpo beat sft; no difference between them is shown; the judge end mostly ties (in 96 % of cases)' */
 export const headlineOf = ({ between, against, judges, prompts }: CompareFindings): string => {
   if (prompts < 2) return 'One prompt is too little to compare models'
   const pairs = [...groupByPair(against), ...groupByPair(between)].map((pair) => {
@@ -24,23 +25,61 @@ export const headlineOf = ({ between, against, judges, prompts }: CompareFinding
         `${listed(winners)} ${beat(winners)} ${listed(losers)} only by ${winners.length * losers.length > 1 ? 'judges' : 'a judge'} that one of them was trained on`,
     ),
     ...of('divided').map((names) => `the judges disagree on ${listed(names)}`),
-    ...pairs.flatMap(({ kind, names, judged }) =>
-      kind === 'equal' ? [`${listed(names)} are equal${tiesText(judged)}`] : [],
-    ),
+    ...of('equal').map((names) => `${listed(names)} are equal`),
     ...openText(
       of('undecided'),
       victories.map(({ winners }) => winners),
     ),
+    ...tiesText(
+      pairs,
+      pairs.filter(({ kind }) => kind === 'tied'),
+    ),
   ]
   const text = clauses.join('; ')
-  return /^(the judges|no difference) /.test(text) ? text[0].toUpperCase() + text.slice(1) : text
+  return /^(the judges?|no difference) /.test(text) ? text[0].toUpperCase() + text.slice(1) : text
 }
 
-/** ' by words and end, which mostly tie (94 % and 96 %)': equal by judges that hardly tell any answers apart. */
-const tiesText = (judged: readonly PairFindings[]): string => {
-  if (!judged.every(mostlyTies)) return ''
-  const shares = listed(judged.map(({ outcome }) => percent(outcome.ties)))
-  return ` by ${listed(judged.map(({ judge }) => judge))}, which mostly ${judged.length > 1 ? 'tie' : 'ties'} (${shares})`
+/** The judges that mostly tie on all pairs, and the pairs about which no other judge says anything. */
+const tiesText = (pairs: readonly JudgedPair[], tied: readonly JudgedPair[]): string[] => {
+  const names = [...new Set(pairs.flatMap(({ judged }) => judged.map(({ judge }) => judge)))]
+  const always = names.filter((name) => {
+    const own = pairs.flatMap(({ judged }) => judged.filter(({ judge }) => judge === name))
+    return own.every(mostlyTies) && preferringNone(own).length === own.length
+  })
+  const groups = new Map<string, JudgedPair[]>()
+  for (const pair of tied) {
+    const key = JSON.stringify(pair.judged.map(({ judge }) => judge))
+    groups.set(key, [...(groups.get(key) ?? []), pair])
+  }
+  const said = new Set(tied.flatMap(({ judged }) => judged.map(({ judge }) => judge)))
+  const others = pairs.map(({ judged }) => judged.filter(({ judge }) => always.includes(judge) && !said.has(judge)))
+  return [
+    ...[...groups.values()].map((group) => {
+      const { judged } = group[0]
+      const says = new Set(judged.map(({ judge }) => judge)).size > 1 ? 'say' : 'says'
+      return `${tyingText(group.flatMap(({ judged }) => judged))} and ${says} little ${pairsText(
+        'about',
+        group.map(({ names }) => names),
+      )}`
+    }),
+    ...(others.flat().length ? [tyingText(others.flat())] : []),
+  ]
+}
+
+/** the judges neutral and other mostly tie (in 94 % of cases or more) */
+const tyingText = (judged: readonly PairFindings[]): string => {
+  const names = [...new Set(judged.map(({ judge }) => judge))]
+  const shares = [...new Set(judged.map(({ outcome }) => percent(outcome.ties)))]
+  const least = percent(Math.min(...judged.map(({ outcome }) => outcome.ties)))
+  const many = names.length > 1
+  return `the ${many ? 'judges' : 'judge'} ${listed(names)} mostly ${many ? 'tie' : 'ties'} (in ${least} of cases${shares.length > 1 ? ' or more' : ''})`
+}
+
+/** 'between a, b and c', or where these are not all pairs of them 'between a and b and between a and c' */
+const pairsText = (word: string, pairs: readonly Pair[]): string => {
+  const names = [...new Set(pairs.flat())]
+  const isEvery = pairs.length === (names.length * (names.length - 1)) / 2
+  return isEvery ? `${word} ${listed(names)}` : listed(pairs.map((pair) => `${word} ${listed(pair)}`))
 }
 
 const beat = (names: readonly string[]) => (names.length > 1 ? 'beat' : 'beats')
@@ -66,6 +105,5 @@ const openText = (pairs: readonly Pair[], named: readonly string[][]): string[] 
   const isEvery = pairs.length === (names.length * (names.length - 1)) / 2
   const isNamed =
     named.length === 1 && names.length === named[0].length && names.every((name) => named[0].includes(name))
-  if (isEvery) return [`no difference between ${isNamed ? 'them' : listed(names)} is shown`]
-  return [`no difference ${listed(pairs.map((pair) => `between ${listed(pair)}`))} is shown`]
+  return [`no difference ${isEvery && isNamed ? 'between them' : pairsText('between', pairs)} is shown`]
 }

@@ -6,14 +6,17 @@ import { badInput } from '../../util/fault.ts'
 import { makeResources } from '../../util/resources.ts'
 import type { Sharing } from '../../util/sharing.ts'
 import type { JudgeInfo } from './findings.ts'
-import { type ComparedPolicy, keyOf, type PolicyRuns, rewardLocation } from './policies.ts'
+import { type ComparedPolicy, keyOf } from './policies.ts'
 import type { CompareSettings } from './settings.ts'
+import { type Learner, trainedOn } from './trainedOn.ts'
 
 export type Judge = JudgeInfo & {
   /** Judges of the same key give the same rewards: a hash of its weights or code, or of its spec where it has no files. */
   key: string
   /** Given by --judge, which says that none of the policies was trained on it. */
   independent: boolean
+  /** Of `trained` those of whose training nothing is known. */
+  assumed: readonly string[]
   warnings: readonly WarningEvent[]
   /** Throws a Fault for a prompt whose completions it cannot score. */
   requirePrompt?: RewardSource['requirePrompt']
@@ -62,7 +65,7 @@ const openReward = async (
 export const openJudges = async (
   settings: JudgeSettings,
   sft: ComparedPolicy,
-  policies: readonly PolicyRuns[],
+  learners: readonly Learner[],
 ): Promise<Judge[]> => {
   const { reward = [], judge = [] } = settings
   // Independent judges first: the conclusions are about the first judge
@@ -73,7 +76,7 @@ export const openJudges = async (
   if (!specs.length) throw badInput('bad-flag', 'nobody judges; give --judge, or --reward')
   const judges: Judge[] = []
   for (const { spec, independent } of specs) {
-    const added = await makeJudge(spec, independent, settings, sft, policies)
+    const added = await makeJudge(spec, independent, settings, sft, learners)
     if (judges.some(({ name }) => name === added.name))
       throw badInput('bad-flag', `two judges are called ${added.name}; name them: first=${spec}`, {
         flag: independent ? '--judge' : '--reward',
@@ -88,7 +91,7 @@ const makeJudge = async (
   independent: boolean,
   settings: JudgeSettings,
   sft: ComparedPolicy,
-  policies: readonly PolicyRuns[],
+  learners: readonly Learner[],
 ): Promise<Judge> => {
   const { source, files, warnings, close } = await openReward(spec, settings, sft)
   await close()
@@ -98,7 +101,7 @@ const makeJudge = async (
   const byTokenizer = new Map<string, OpenedReward>()
   return {
     name: source.name,
-    trained: await trainedOn(spec, independent, policies),
+    ...(await trainedOn(spec, independent, learners)),
     key: keyOf(source.scoreAgainst ? [given, settings.judgeMode] : given),
     independent,
     compares: source.scoreAgainst !== undefined,
@@ -115,19 +118,4 @@ const makeJudge = async (
       byTokenizer.clear()
     },
   }
-}
-
-/**
- * Names of the policies that were trained on a judge, by the settings of their runs. Where the rewards of a policy's training
- * are not known, it counts as trained on every judge that --reward gives.
- */
-const trainedOn = async (spec: string, independent: boolean, policies: readonly PolicyRuns[]): Promise<string[]> => {
-  const location = await rewardLocation(spec)
-  const names: string[] = []
-  for (const { name, runs } of policies) {
-    const locations = await Promise.all(runs.flatMap(({ rewards }) => rewards ?? []).map(rewardLocation))
-    const isUnknown = runs.some(({ rewards }) => rewards === undefined)
-    if (locations.includes(location) || (isUnknown && !independent)) names.push(name)
-  }
-  return names
 }

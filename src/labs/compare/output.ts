@@ -28,7 +28,7 @@ export const writeComparison = async (
     warnings,
     examples,
     temperature: settings.temperature,
-    settings: settingsFacts(settings),
+    settings: settingsFacts(settings, findings.clusters !== undefined),
     command,
   })
   await writeDrawings(files.plots, plots)
@@ -44,11 +44,14 @@ export const writeComparison = async (
 }
 
 /** The rows of the page's table of settings. */
-const settingsFacts = (settings: CompareSettings): [string, string][] => [
+const settingsFacts = (settings: CompareSettings, clustered: boolean): [string, string][] => [
   ['prompts', settings.data.join(', ')],
   ['completions of each policy per prompt', String(settings.samples)],
   ['most tokens of a completion', String(settings.maxNewTokens)],
   ['temperature', String(settings.temperature)],
   ['seed', String(settings.seed)],
-  ['resamples of prompts, signs drawn', `${whole(defaultResamples)}, ${whole(defaultSigns)}`],
+  [
+    `resamples of ${clustered ? 'clusters' : 'prompts'}, signs drawn`,
+    `${whole(defaultResamples)}, ${whole(defaultSigns)}`,
+  ],
 ]

@@ -5,7 +5,7 @@
  * A policy is known by a hash of its weights and its tokenizer. So completions are found again whatever its folder is called
  * now, and two names for the same weights are refused before anything is computed.
  */
-import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { isThere, openAdapter } from '../../checkpoint/folder.node.ts'
@@ -21,7 +21,7 @@ import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { openPolicy, type PolicySettings, restorePolicy } from '../../recipes/trainer/policy.ts'
 import { settingsOf } from '../../recipes/trainer/settingsPaths.ts'
-import { findRun } from '../../runs/find.node.ts'
+import { findRun, trainedWithChat } from '../../runs/find.node.ts'
 import { modelName } from '../../runs/modelName.node.ts'
 import { type RunInfo, readInfo } from '../../runs/run.node.ts'
 import { tokenizerFolders, tokenizerText } from '../../text/tokenizer.node.ts'
@@ -30,6 +30,7 @@ import { assert, badInput } from '../../util/fault.ts'
 import { digestOf, sha256File } from '../../util/sha256.node.ts'
 import type { Sharing } from '../../util/sharing.ts'
 import type { EngineSettings } from './settings.ts'
+import { rewardsOf, runOf } from './trainedOn.ts'
 
 export type OpenedPolicy = {
   model: Model
@@ -60,9 +61,9 @@ export type ComparedPolicy = {
 type PolicyRun = {
   /** By step; the final model is the last. */
   checkpoints: ComparedPolicy[]
-  /** The rewards that it was trained with, as its settings name them. Undefined for a model without a run folder. */
+  /** The rewards that it and the runs before it were trained with. Undefined for a model that is in no run folder. */
   rewards?: readonly string[]
-  /** Whether it was trained with --chat. Undefined for a model without a run folder. */
+  /** Whether it was trained with --chat. Undefined for a model that is in no run folder. */
   chat?: boolean
 }
 
@@ -94,21 +95,17 @@ export const openPolicyRuns = async (
       const title = runs.length > 1 ? `${name} (${i + 1})` : name
       const dir = await findRun(run)
       const info = dir === undefined ? undefined : await readInfo(dir)
+      const madeBy = await runOf(run)
       const kept = dir !== undefined && info && withCheckpoints ? await checkpointsOf(dir, info, title) : []
       const final = await openFinal(await foldersOf(run, sft), title)
       return {
         checkpoints: [...kept, final],
-        rewards: info && (await rewardsOf(info)),
-        chat: info && info.config.chat === true,
+        rewards: madeBy === undefined ? undefined : await rewardsOf(madeBy),
+        chat: await trainedWithChat(run),
       }
     }),
   )
   return { name, runs: each }
-}
-
-const rewardsOf = async (info: RunInfo): Promise<string[]> => {
-  const { reward } = await settingsOf(info)
-  return z.array(z.string()).catch([]).parse(reward)
 }
 
 /** A folder that holds an adapter alone is an adapter of the base model. */
@@ -255,10 +252,4 @@ export const refuseDuplicates = (sft: ComparedPolicy, policies: readonly PolicyR
       keys.set(final.key, final.title)
     }
   }
-}
-
-/** The real path of a reward given as a run, a folder or a file, so that two spellings are one; else the spec itself. */
-export const rewardLocation = async (spec: string): Promise<string> => {
-  const plain = spec.replace(/^[\w-]+=/, '')
-  return realpath((await findRun(plain)) ?? plain).catch(() => plain)
 }

@@ -6,10 +6,11 @@ import type { Point } from '../../report/lineChart.ts'
 import { facts, page, shell, stackedTable } from '../../report/page.ts'
 import { type Plot, type PlotSeries, plotCharts } from '../../report/plot.ts'
 import type { Interval } from '../../statistics/intervals.ts'
-import { listed, percent, plural } from '../../util/format.ts'
-import { boundsText, type Conclusions, rateBounds, valueText } from './conclusions.ts'
+import { listed, percent } from '../../util/format.ts'
+import type { Conclusions } from './conclusions.ts'
 import type { CompareFindings, Frontier, PairFindings, PolicyFindings } from './findings.ts'
 import { forestChart } from './forestChart.ts'
+import { boundsText, promptsText, rateBounds, valueText } from './phrases.ts'
 import { winnersFirst } from './verdicts.ts'
 
 /** A prompt with one completion of each policy. */
@@ -35,7 +36,7 @@ export const comparisonPage = (report: ComparisonReport): { html: string; plots:
     html: page({
       title: `attune compare: ${conclusions.headline}`,
       body: [
-        html`<header><p class="kicker">attune compare · ${plural(findings.prompts, 'prompt')} · judged by ${listed(findings.judges.map(({ name }) => name))}</p><h1>${unbroken(conclusions.headline)}</h1>
+        html`<header><p class="kicker">attune compare · ${promptsText(findings)} · judged by ${listed(findings.judges.map(({ name }) => name))}</p><h1>${unbroken(conclusions.headline)}</h1>
 ${conclusions.verdicts.map((text) => html`<p class="lead">${unbroken(text)}</p>`)}</header>`,
         ...warnings.map((text) => html`<p class="card">${text}</p>`),
         ...howSure(conclusions, findings),
@@ -208,7 +209,7 @@ const frontierPlot = ({ judge, paths, best }: Frontier, { policies, sft }: Compa
   }
 }
 
-const frontierSection = ({ frontiers, sft }: CompareFindings, plots: Record<string, Plot>): Html[] => {
+const frontierSection = ({ frontiers, sft, clusters }: CompareFindings, plots: Record<string, Plot>): Html[] => {
   if (!frontiers.length) return []
   const single = frontiers.every(({ paths }) => paths.every(({ points }) => points.length < 2))
   return [
@@ -217,7 +218,9 @@ const frontierSection = ({ frontiers, sft }: CompareFindings, plots: Record<stri
 Every line is drawn from ${sft}, the model before training, also that of a run which went on from another run.
 Dashed: the best of n answers of ${sft} itself, selected and measured by the same judge, at the upper bound of its KL.
 A model below the dashed line has gained less than selecting the best of n answers would have.</p>`,
-    ...Object.values(plots).map((plot) => figure(plot, 'Bands are intervals of 95 % of the reward over prompts.')),
+    ...Object.values(plots).map((plot) =>
+      figure(plot, `Bands are intervals of 95 % of the reward over ${clusters ? 'clusters of ' : ''}prompts.`),
+    ),
   ]
 }
 

@@ -163,7 +163,7 @@ describe('two policies under a judge', () => {
           ? Object.fromEntries(Object.entries(value).map(([name, each]) => [name, close(each)]))
           : value
     const expected = comparePair(once[0], once[1], 'judge', options)
-    expect(clustered).toEqual(close({ ...expected, prompts: 12 * copies }))
+    expect(clustered).toEqual(close({ ...expected, prompts: 12 * copies, clusters: 12 }))
     expect(comparePair(copied[0], copied[1], 'judge', options).p).toBeLessThan(expected.p / 10)
   })
 

@@ -30,6 +30,9 @@ export const preferringNone = (pairs: readonly PairFindings[]): PairFindings[] =
 /** Whether a judge gives the same reward to nearly all pairs of answers: it hardly tells any apart. */
 export const mostlyTies = ({ outcome }: PairFindings): boolean => outcome.ties >= 0.8
 
+/** Those of a pair's judges that tell answers apart; their order is kept. */
+export const telling = (pairs: readonly PairFindings[]): PairFindings[] => pairs.filter((pair) => !mostlyTies(pair))
+
 /** The judges that a verdict rests on: those that neither was trained on, where there are some. */
 export const judgedBy = (pair: readonly PairFindings[], judges: readonly JudgeInfo[]): PairFindings[] => {
   const { own, independent } = splitJudges(pair, judges)
@@ -62,12 +65,13 @@ export const splitJudges = (
 
 /**
  * What the judges of a pair say together. `better`: some independent judge prefers the winner, and none the other one.
- * `own`: only judges that one of the two was trained on prefer anybody. `divided`: judges contradict each other.
+ * `own`: only judges that one of the two was trained on prefer anybody. `divided`: judges contradict each other. `equal`: so say
+ * all judges that tell answers apart. `tied`: there are no such judges.
  */
 export type Verdict =
   | { kind: 'better' | 'own'; winner: Side }
   | { kind: 'divided'; by: 'independent' | 'own' }
-  | { kind: 'equal' | 'undecided' }
+  | { kind: 'equal' | 'undecided' | 'tied' }
 
 /** @param pair findings of one pair of policies, one for each judge */
 export const verdictOf = (pair: readonly PairFindings[], judges: readonly JudgeInfo[]): Verdict => {
@@ -78,7 +82,9 @@ export const verdictOf = (pair: readonly PairFindings[], judges: readonly JudgeI
   const [ownWinner, ownContrary] = preferredSides(own)
   if (ownContrary) return { kind: 'divided', by: 'own' }
   if (ownWinner) return { kind: 'own', winner: ownWinner }
-  return { kind: judgedBy(pair, judges).every((each) => preferenceOf(each) === 'equal') ? 'equal' : 'undecided' }
+  const judged = telling(judgedBy(pair, judges))
+  if (!judged.length) return { kind: 'tied' }
+  return { kind: judged.every((each) => preferenceOf(each) === 'equal') ? 'equal' : 'undecided' }
 }
 
 // The winner first
@@ -115,11 +121,12 @@ const swapped = (pair: PairFindings): PairFindings => {
 const leads = (pair: readonly PairFindings[], judges: readonly JudgeInfo[]): Side => {
   const verdict = verdictOf(pair, judges)
   if ('winner' in verdict) return verdict.winner
-  const { own, independent } = splitJudges(pair, judges)
-  return [...independent, ...own][0].winRate.value < 0.5 ? 'b' : 'a'
+  const judged = judgedBy(pair, judges)
+  const [first] = [...telling(judged), ...judged]
+  return first.winRate.value < 0.5 ? 'b' : 'a'
 }
 
-/** The findings for a reader: the policy that won a pair, or that is ahead by its first judge, is a in every number of the pair. */
+/** The findings for a reader: the policy that won a pair, or that is ahead by the first judge that counts, is a in every number of the pair. */
 export const winnersFirst = (findings: CompareFindings): CompareFindings => {
   const turned = (pairs: readonly PairFindings[]) =>
     groupByPair(pairs).flatMap((pair) => (leads(pair, findings.judges) === 'b' ? pair.map(swapped) : pair))

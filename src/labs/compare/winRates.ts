@@ -54,6 +54,8 @@ export type Comparison = {
   judge: string
   /** Prompts on which both have a reward. */
   prompts: number
+  /** How many clusters these are in, where prompts are drawn by clusters: what the interval and the test rest on. */
+  clusters?: number
   outcome: Outcome
   /** How often a completion of a has the higher reward than one of b; a tie counts one half. */
   winRate: Interval
@@ -112,6 +114,7 @@ export const comparePair = (
     b: b.name,
     judge,
     prompts: kept.length,
+    ...(clusters && { clusters: new Set(clusters).size }),
     p,
     corrected: p,
     outcome: { wins: share('wins'), ties: share('ties'), losses: share('losses') },
