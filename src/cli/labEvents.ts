@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url'
 import type { ProgressEvent } from '../runs/events.ts'
 import { openInBrowser } from './browser.ts'
 import { interruptible } from './interrupt.ts'
-import type { Reporter } from './reporter.ts'
+import type { Reporter, WorkWords } from './reporter.ts'
 import type { Paint } from './screen.ts'
 
 type LabEvent = { event: string }
@@ -38,14 +38,21 @@ export const runLabWithProgress = async <E extends LabEvent>(
   {
     bar,
     print,
+    words,
     ...options
-  }: Pick<LabOptions<E>, 'reportOf' | 'open'> & { bar: Reporter; print(event: E): Promise<void> | void },
+  }: Pick<LabOptions<E>, 'reportOf' | 'open'> & {
+    bar: Reporter
+    print(event: E): Promise<void> | void
+    /** What is said beside an event of progress. */
+    words?(event: Extract<E, { event: 'progress' }>): WorkWords
+  },
 ): Promise<void> => {
   try {
     await runLab(lab, {
       ...options,
       async onEvent(event) {
-        if (event.event === 'progress') return bar.show(event as unknown as ProgressEvent)
+        if (event.event === 'progress')
+          return bar.show(event as unknown as ProgressEvent, words?.(event as Extract<E, { event: 'progress' }>))
         bar.clear()
         await print(event)
       },

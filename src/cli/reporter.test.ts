@@ -198,6 +198,20 @@ describe('work before training', () => {
     ])
   })
 
+  it('counts over several models where events do, and says how long it takes', () => {
+    const plain = fake(false)
+    const report = makeReporter(plain.screen, { logEvery: 10 })
+    const by = (of: string, done: number, from: number): TrainEvent => ({
+      ...{ event: 'progress', phase: 'reference', of, done, total: 160, from },
+    })
+    const words = { name: 'log-probs', unit: 'completions', left: '1:00 left' }
+    for (const event of [by('sft', 0, 0), by('sft', 80, 0), by('dpo', 80, 80), by('dpo', 120, 80)])
+      report.show(event, words)
+    expect(plain.state.text).toBe(
+      ['0/160 completions, sft', '80/160 completions, dpo'].map((text) => `log-probs ${text}, 1:00 left\n`).join(''),
+    )
+  })
+
   it('has a bar that is removed at its end', () => {
     const live = fake(true, 60)
     play(live, [done(20)])

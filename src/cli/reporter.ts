@@ -12,8 +12,11 @@ import { bytes, duration, shortPath, wrapped } from './format.ts'
 import { type BarItem, progressBar } from './progressBar.ts'
 import { makeLiveLine, painter, type Screen, safeForTerminal } from './screen.ts'
 
+/** What a command says of work under way: its name and what is counted, in the place of those of the phase, and the time left. */
+export type WorkWords = { name?: string; unit?: string; left?: string }
+
 export type Reporter = {
-  show(event: TrainEvent): void
+  show(event: TrainEvent, words?: WorkWords): void
   /** Says what is under way on the last line, until there is something else to show. Nothing where there is no bar. */
   waiting(text: string): void
   /** Writes a line. */
@@ -74,7 +77,7 @@ export const makeReporter = (
     bar.draw(line())
   }
 
-  const show: { [E in TrainEvent as E['event']]: (event: E) => void } = {
+  const show: { [E in TrainEvent as E['event']]: (event: E, words: WorkWords) => void } = {
     start(event) {
       since = { at: screen.now(), step: event.step, tokens: event.step === 0 ? 0 : undefined }
       entry('data', dataText(event))
@@ -82,22 +85,22 @@ export const makeReporter = (
       if (event.step > 0) entry('resumed', `after step ${event.step} of ${event.total_steps}`)
       if (event.step < event.total_steps) waiting(firstStepBar(screen, event))
     },
-    progress(event) {
+    progress(event, words) {
       const complete = event.done >= event.total
-      const name = [event.phase, event.of].join(' ')
+      const name = [event.phase, words.name, event.of].join(' ')
       if (work.name !== name) {
         work = { name, at: screen.now() }
         last = screen.live ? Number.NEGATIVE_INFINITY : screen.now()
         // The first word that there is of a model, of which the next may take minutes
-        if (!screen.live && event.of !== undefined && event.done === 0) note(workText(event))
+        if (!screen.live && event.of !== undefined && event.done === (event.from ?? 0)) note(workText(event, words))
       }
       if (screen.live) {
-        draw(() => workBar(screen, event), complete)
+        draw(() => workBar(screen, event, words), complete)
         if (complete) bar.clear()
         if (complete) stand()
       } else if (screen.now() - last > repeatEvery || (complete && screen.now() - work.at > worthALine)) {
         last = screen.now()
-        note(workText(event))
+        note(workText(event, words))
       }
     },
     step(event) {
@@ -146,7 +149,7 @@ export const makeReporter = (
     },
     compute: (event) => entry('compute', fitted(event.message)),
   }
-  return { show: (event) => show[event.event](event as never), waiting, note, clear }
+  return { show: (event, words = {}) => show[event.event](event as never, words), waiting, note, clear }
 }
 
 const dataText = ({ rows, eval_rows, dropped = {} }: StartEvent): string => {
@@ -190,18 +193,25 @@ const units: Partial<Record<ProgressEvent['phase'], string>> = {
 }
 
 /** 12/40 rows */
-const countOf = ({ phase, done, total }: ProgressEvent): string => {
-  const unit = units[phase]
+const countOf = ({ phase, done, total }: ProgressEvent, unit = units[phase]): string => {
   return unit === undefined ? `${bytes(done)} of ${bytes(total)}` : `${whole(done)}/${whole(total)} ${unit}`
 }
 
-const workText = (event: ProgressEvent): string =>
-  `${phases[event.phase]} ${[countOf(event), event.of].filter(Boolean).join(', ')}`
+const workText = (event: ProgressEvent, { name, unit, left }: WorkWords): string =>
+  `${name ?? phases[event.phase]} ${[countOf(event, unit), event.of, left].filter(Boolean).join(', ')}`
 
-const workBar = (screen: Screen, event: ProgressEvent) => {
+const workBar = (screen: Screen, event: ProgressEvent, { name, unit, left }: WorkWords) => {
   const { phase, of, done, total } = event
-  const items = [percent(total > 0 ? done / total : 0), ...(of === undefined ? [] : [of]), countOf(event)]
-  return progressBar(screen, { head: phases[phase], done, total, items: items.map((text) => ({ label: '', text })) })
+  const share: BarItem = { label: '', text: percent(total > 0 ? done / total : 0) }
+  const time: BarItem[] = left === undefined ? [] : [{ label: '', text: left, style: 'cyan' }]
+  const others = [...(of === undefined ? [] : [of]), countOf(event, unit)].map((text): BarItem => ({ label: '', text }))
+  return progressBar(screen, {
+    head: name ?? phases[phase],
+    done,
+    total,
+    items: [share, ...time, ...others],
+    order: [share, ...others, ...time],
+  })
 }
 
 const rateBar = (screen: Screen, { step, total_steps, learning_rate, loss }: RateEvent) =>

@@ -7,10 +7,11 @@ import { z } from 'zod'
 import type { PromptExample } from '../data/prompts.ts'
 import type { ProgressEvent } from '../runs/events.ts'
 import type { LineFile } from '../store/lines.node.ts'
+import { makeEventStream } from '../util/eventStream.ts'
 import { rng } from '../util/rng.ts'
 import { type Completion, completions } from './completions.ts'
 import type { Scheduler } from './scheduler.ts'
-import type { CompletionOptions } from './sequence.ts'
+import type { CompletionOptions, Piece } from './sequence.ts'
 import type { Tokenization } from './tokenization.node.ts'
 
 /** A completion in a rollout, as its file stores it. */
@@ -54,8 +55,8 @@ export type CompletionSamplerOptions<L extends object> = {
 
 /**
  * Makes the completions that `lines` still lacks: `samples` lines a prompt, in the order of prompts, appended a group at a
- * time (`lines.group` is a multiple of `samples`). After an abort it ends with the group under way, or at once, `lines`
- * incomplete.
+ * time (`lines.group` is a multiple of `samples`). Progress comes while a group is under way, too: a completion counts by the
+ * share of its tokens. After an abort it ends with the group under way, or at once, `lines` incomplete.
  */
 export async function* sampleCompletions<L extends object>(
   options: CompletionSamplerOptions<L>,
@@ -66,7 +67,18 @@ export async function* sampleCompletions<L extends object>(
   while (lines.length < total && !signal.aborted) {
     const start = lines.length / samples
     const end = Math.min(prompts.length, start + lines.group / samples)
-    const group = await sampleGroup(options, start, end).catch((error) => {
+    const grown = makeEventStream<ProgressEvent>()
+    let shown = lines.length
+    const made = sampleGroup(options, { start, end }, (part) => {
+      const done = start * samples + Math.floor(part)
+      // The last one is told when it is stored
+      if (done > shown && done < end * samples) grown.push({ event: 'progress', phase: 'generate', done, total })
+      shown = Math.max(shown, done)
+    }).finally(grown.end)
+    // A failure is thrown below, unless the reader has left
+    made.catch(() => {})
+    yield* grown.read()
+    const group = await made.catch((error) => {
       if (stopAtOnce && signal.aborted) return undefined
       throw error
     })
@@ -76,12 +88,14 @@ export async function* sampleCompletions<L extends object>(
   }
 }
 
-/** Lines of the prompts from `start` to before `end`. */
+/** Lines of the prompts from `start` to before `end`. @param onGrown is told how many completions there are, and parts of them */
 const sampleGroup = async <L extends object>(
   { scheduler, tokenization, settings, samples, prompts, line, signal, stopAtOnce }: CompletionSamplerOptions<L>,
-  start: number,
-  end: number,
+  { start, end }: { start: number; end: number },
+  onGrown: (part: number) => void,
 ): Promise<L[]> => {
+  let part = 0
+  const grow = (by: number) => onGrown((part += by))
   const indices = Array.from({ length: end - start }, (_, n) => start + n)
   const encoded = await Promise.all(indices.map((i) => prompts.ids(i)))
   // All requests are submitted before the first step, so that they join the batch in the same order every time
@@ -89,7 +103,8 @@ const sampleGroup = async <L extends object>(
     if (typeof ids === 'string') return { dropped: ids }
     const maxNewTokens = Math.min(settings.maxNewTokens, tokenization.limits.maxLength - ids.length)
     const options = { ...settings, samples, maxNewTokens, eosIds: tokenization.eosIds }
-    return completions(scheduler.submit({ prompt: ids, options, row: indices[n], ...(stopAtOnce && { signal }) }))
+    const pieces = scheduler.submit({ prompt: ids, options, row: indices[n], ...(stopAtOnce && { signal }) })
+    return completions(watched(pieces, maxNewTokens, grow))
   })
   const linesOfPrompts = await Promise.all(
     requests.map(async (request, n): Promise<L[]> => {
@@ -100,6 +115,22 @@ const sampleGroup = async <L extends object>(
     }),
   )
   return linesOfPrompts.flat()
+}
+
+/** The same pieces. @param grow is told by what share of a completion each one is longer; an ended one is whole */
+async function* watched(
+  pieces: AsyncIterable<Piece>,
+  maxNewTokens: number,
+  grow: (by: number) => void,
+): AsyncGenerator<Piece> {
+  const shares = new Map<number, number>()
+  for await (const piece of pieces) {
+    const before = shares.get(piece.sample) ?? 0
+    const after = piece.finishReason === undefined ? before + piece.ids.length / maxNewTokens : 1
+    shares.set(piece.sample, after)
+    grow(after - before)
+    yield piece
+  }
 }
 
 /** Random streams of their own for the uses of a run's seed ("roll", "play" and "dist" in ASCII). */

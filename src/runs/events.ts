@@ -38,6 +38,8 @@ export type ProgressEvent = {
   of?: string
   done: number
   total: number
+  /** Where the part of `of` begins, if `done` and `total` count those of several models. */
+  from?: number
 }
 /** The end of a run, also after an abort: `output` is the folder of the model or adapter, and the last metrics follow. */
 export type EndEvent = { [metric: string]: number | string | undefined } & {

@@ -12,6 +12,7 @@ import { eventPrinter, reportLine, runLabWithProgress } from '../labEvents.ts'
 import type { Output } from '../output.ts'
 import { makeReporter } from '../reporter.ts'
 import { painter } from '../screen.ts'
+import { makeTimeLeft } from '../timeLeft.ts'
 import { winRateTable } from '../winRateTable.ts'
 import { recordedCommand, withWorkers } from '../workers.ts'
 
@@ -28,6 +29,7 @@ export default command({
   async run({ open, ...settings }, { out, argv }) {
     const { compare } = await import('../../labs/compare/compare.ts')
     const bar = makeReporter(out.screen, { logEvery: 1 })
+    const timeLeft = makeTimeLeft(out.screen.now)
     const print = out.json ? (event: CompareEvent) => out.jsonLine(event) : printEvent(out)
     await withWorkers(
       settings,
@@ -38,6 +40,7 @@ export default command({
           {
             bar,
             print,
+            words: (event) => ({ name: event.work, unit: 'completions', left: timeLeft(event) }),
             reportOf: (event) => (event.event === 'result' ? event.files.report : undefined),
             open: open && !out.json,
           },

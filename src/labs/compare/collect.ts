@@ -3,7 +3,6 @@ import type { Rollout } from '../../generate/completionSampler.ts'
 import { chunks } from '../../recipes/trainer/collate.ts'
 import {
   type CompareContext,
-  type CompareProgress,
   type CompletionSet,
   complete,
   computeLogps,
@@ -14,6 +13,7 @@ import type { ScoredCompletions } from './findings.ts'
 import type { Judge } from './judges.ts'
 import { completionKl } from './kl.ts'
 import type { ComparedPolicy, OpenedPolicy } from './policies.ts'
+import { type CompareProgress, makeProgress, type Progress } from './progress.ts'
 import type { PerCompletion } from './rewards.ts'
 
 /** @param sets the base model's first. Undefined after an abort. */
@@ -24,19 +24,21 @@ export async function* collectCompletions(
 ): AsyncGenerator<CompareProgress, Map<ComparedPolicy, ScoredCompletions> | undefined> {
   const [sft] = sets
   const { signal } = context
+  const progress = progressOf(sets, judges, context)
   const rollouts = new Map<CompletionSet, Rollout>()
   for (const set of sets) {
-    const rollout = yield* complete(set, context)
+    const rollout = yield* complete(set, progress, context)
     if (!rollout) return undefined
     rollouts.set(set, rollout)
   }
-  yield* computeRefLogps(sets, rollouts, context)
+  yield* computeRefLogps(sets, rollouts, progress, context)
   const rewards = new Map(sets.map((set) => [set, new Map<string, PerCompletion>()]))
   const sftCompletions = { key: sft.key, rollout: rollouts.get(sft)! }
   for (const judge of judges) {
     for (const set of sets) {
       if (signal.aborted) return undefined
-      const scored = yield* scoreCompletions(set, judge, rollouts.get(set)!, sftCompletions, context)
+      const scoring = scoreCompletions(set, judge, rollouts.get(set)!, sftCompletions, context)
+      const scored = yield* progress.part(judging(judge), set.policy.title, scoring)
       if (!scored) return undefined
       rewards.get(set)!.set(judge.name, byPrompt(scored, context))
     }
@@ -49,17 +51,41 @@ export async function* collectCompletions(
   return completions
 }
 
+const judging = ({ name }: Judge) => `judging by ${name}`
+
+/** All kinds of work: log-probs are those under the policy itself and under the base model. */
+const progressOf = (
+  sets: readonly CompletionSet[],
+  judges: readonly Judge[],
+  { settings }: CompareContext,
+): Progress => {
+  const part = sets[0].prompts.length * settings.samples
+  const all = part * sets.length
+  return makeProgress(
+    {
+      generating: all,
+      'log-probs': 2 * part * sets.filter(({ hasKl }) => hasKl).length,
+      ...Object.fromEntries(judges.map((judge) => [judging(judge), all])),
+    },
+    part,
+  )
+}
+
 /** Log-probs of the other policies' completions under the base model. */
 async function* computeRefLogps(
   sets: readonly CompletionSet[],
   rollouts: ReadonlyMap<CompletionSet, Rollout>,
+  progress: Progress,
   context: CompareContext,
-) {
+): AsyncGenerator<CompareProgress, void> {
   const [sft] = sets
   let opened: OpenedPolicy | undefined
   const open = async () => (opened ??= await sft.policy.open(context.settings))
   try {
-    for (const set of sets) if (set.hasKl) yield* computeLogps(set, sft.policy, rollouts.get(set)!, open, context)
+    for (const set of sets.filter(({ hasKl }) => hasKl)) {
+      const computing = computeLogps(set, sft.policy, rollouts.get(set)!, open, context)
+      yield* progress.part('log-probs', set.policy.title, computing)
+    }
   } finally {
     await opened?.close()
   }

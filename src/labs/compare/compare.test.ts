@@ -150,6 +150,16 @@ describe('a comparison', () => {
       code: 'training-unknown',
       message: expect.stringMatching(/^words is given as --reward, and no run says what blunt learned from/),
     })
+    // Progress is of all models together, and comes while one of them works: 3 models, 4 prompts, 2 completions
+    const made = events.flatMap((event) => (event.event === 'progress' && event.work === 'generating' ? [event] : []))
+    expect(new Set(made.map(({ total }) => total))).toEqual(new Set([24]))
+    expect(made.map(({ done }) => done)).toEqual(made.map(({ done }) => done).toSorted((a, b) => a - b))
+    expect(made.filter(({ done, from }) => done > from! && done < from! + 8).length).toBeGreaterThan(6)
+    expect(made.at(-1)).toMatchObject({
+      of: 'blunt',
+      done: 24,
+      rest: expect.arrayContaining([{ work: 'judging by words', left: 24 }]),
+    })
     const last = events.at(-1)!
     if (last.event !== 'result') throw new Error(last.event)
     const page = await readFile(last.files.report, 'utf8')

@@ -18,14 +18,11 @@ import { writeJson } from '../../report/files.node.ts'
 import { type CompletionToScore, scoreRollout } from '../../rewards/rewards.ts'
 import type { ProgressEvent } from '../../runs/events.ts'
 import { openLines } from '../../store/lines.node.ts'
-import { tagged } from '../../util/eventStream.ts'
 import type { Sharing } from '../../util/sharing.ts'
 import type { Judge } from './judges.ts'
 import { type ComparedPolicy, keyOf, type OpenedPolicy } from './policies.ts'
+import type { CompareProgress, Progress } from './progress.ts'
 import type { CompareSettings } from './settings.ts'
-
-/** `of` is the policy that works, or the policy and its judge. */
-export type CompareProgress = ProgressEvent & { of: string }
 
 /** The completions of one policy. */
 export type CompletionSet = {
@@ -71,27 +68,35 @@ const batchSize = 64
  */
 export async function* complete(
   set: CompletionSet,
+  progress: Progress,
   context: CompareContext,
 ): AsyncGenerator<CompareProgress, Rollout | undefined> {
   const { policy, hasKl } = set
+  const { title } = policy
   let opened: OpenedPolicy | undefined
   const open = async () => (opened ??= await policy.open(context.settings, context.sharing))
   try {
-    const rollout = (await isDone(set))
-      ? await readCompletions(set, context)
-      : yield* sample(set, await open(), context)
-    if (rollout && hasKl) yield* computeLogps(set, policy, rollout, open, context)
+    const rollout = yield* progress.part('generating', title, readOrSample(set, open, context))
+    if (rollout && hasKl) yield* progress.part('log-probs', title, computeLogps(set, policy, rollout, open, context))
     return context.signal.aborted ? undefined : rollout
   } finally {
     await opened?.close()
   }
 }
 
+async function* readOrSample(
+  set: CompletionSet,
+  open: () => Promise<OpenedPolicy>,
+  context: CompareContext,
+): AsyncGenerator<ProgressEvent, Rollout | undefined> {
+  return (await isDone(set)) ? await readCompletions(set, context) : yield* sample(set, await open(), context)
+}
+
 async function* sample(
   set: CompletionSet,
   { model, share }: OpenedPolicy,
   { settings, signal }: CompareContext,
-): AsyncGenerator<CompareProgress, Rollout | undefined> {
+): AsyncGenerator<ProgressEvent, Rollout | undefined> {
   const { prompts, dir } = set
   const { title, tokenization } = set.policy
   const own = openScheduler(model, tokenization.tokenizer, { batchSize })
@@ -99,8 +104,8 @@ async function* sample(
   try {
     const { samples, maxNewTokens, temperature, seed } = settings
     const sampler = { scheduler, tokenization, settings: rolloutSettings(settings), seed, dir, signal }
-    yield { event: 'progress', phase: 'generate', of: title, done: 0, total: prompts.length * samples }
-    const rollout = yield* tagged({ of: title }, rollOut(sampler, prompts))
+    yield { event: 'progress', phase: 'generate', done: 0, total: prompts.length * samples }
+    const rollout = yield* rollOut(sampler, prompts)
     if (rollout)
       await writeJson(donePath(set), { of: title, prompts: prompts.length, samples, maxNewTokens, temperature, seed })
     return rollout
@@ -147,17 +152,19 @@ export async function* computeLogps(
   rollout: Rollout,
   open: () => Promise<OpenedPolicy>,
   context: CompareContext,
-): AsyncGenerator<CompareProgress> {
+): AsyncGenerator<ProgressEvent> {
   const { settings, signal } = context
   const total = rollout.samples.length
   const file = await openLogps(set, by, context)
+  const progress = (): ProgressEvent => ({ event: 'progress', phase: 'reference', done: file.length, total })
   try {
+    if (file.length < total) yield progress()
     while (file.length < total && !signal.aborted) {
       const { model } = await open()
       const from = file.length / rollout.perPrompt
       const made = await sampleLogps(model, slice(rollout, from, from + promptsAtOnce), settings.temperature)
       await file.append(made.map((logps) => ({ logps })))
-      yield { event: 'progress', phase: 'reference', of: set.policy.title, done: file.length, total }
+      yield progress()
     }
   } finally {
     await file.close()
@@ -204,7 +211,7 @@ export async function* scoreCompletions(
   rollout: Rollout,
   sft: { key: string; rollout: Rollout },
   { root, signal }: CompareContext,
-): AsyncGenerator<CompareProgress, number[] | undefined> {
+): AsyncGenerator<ProgressEvent, number[] | undefined> {
   const dir = join(root, 'scores', keyOf([set.key, judge.key, ...(judge.compares ? [sft.key] : [])]))
   await mkdir(dir, { recursive: true })
   const { name } = judge
@@ -220,9 +227,7 @@ export async function* scoreCompletions(
       ),
   }
   const rewards = { sources: [source], files: [], warnings: [] }
-  const scored = yield* tagged(
-    { of: `${set.policy.title} by ${name}` },
-    scoreRollout(rewards, rollout, { dir, signal }),
-  )
+  yield { event: 'progress', phase: 'reward', done: 0, total: rollout.samples.length }
+  const scored = yield* scoreRollout(rewards, rollout, { dir, signal })
   return scored?.rewards
 }
