@@ -201,14 +201,18 @@ describe('work before training', () => {
   it('counts over several models where events do, and says how long it takes', () => {
     const plain = fake(false)
     const report = makeReporter(plain.screen, { logEvery: 10 })
-    const by = (of: string, done: number, from: number): TrainEvent => ({
-      ...{ event: 'progress', phase: 'reference', of, done, total: 160, from },
+    const by = (phase: 'generate' | 'reference', of: string, done: number, from: number): TrainEvent => ({
+      ...{ event: 'progress', phase, of, done, total: 160, from },
     })
-    const words = { name: 'log-probs', unit: 'completions', left: '1:00 left' }
-    for (const event of [by('sft', 0, 0), by('sft', 80, 0), by('dpo', 80, 80), by('dpo', 120, 80)])
-      report.show(event, words)
+    const words = { name: 'answering', unit: 'completions', left: '1:00 left' }
+    for (const phase of ['generate', 'reference'] as const)
+      for (const event of [by(phase, 'sft', 0, 0), by(phase, 'sft', 80, 0), by(phase, 'dpo', 80, 80)])
+        report.show(event, words)
+    // Only where a model is opened its beginning is worth a line
     expect(plain.state.text).toBe(
-      ['0/160 completions, sft', '80/160 completions, dpo'].map((text) => `log-probs ${text}, 1:00 left\n`).join(''),
+      ['0/160 completions, sft', '80/160 completions, dpo', '0/160 completions, sft']
+        .map((text) => `answering ${text}, 1:00 left\n`)
+        .join(''),
     )
   })
 

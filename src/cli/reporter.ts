@@ -92,7 +92,8 @@ export const makeReporter = (
         work = { name, at: screen.now() }
         last = screen.live ? Number.NEGATIVE_INFINITY : screen.now()
         // The first word that there is of a model, of which the next may take minutes
-        if (!screen.live && event.of !== undefined && event.done === (event.from ?? 0)) note(workText(event, words))
+        const start = event.phase === 'generate' ? (event.from ?? 0) : 0
+        if (!screen.live && event.of !== undefined && event.done === start) note(workText(event, words))
       }
       if (screen.live) {
         draw(() => workBar(screen, event, words), complete)

@@ -8,8 +8,8 @@ const leastMeasured = 2
 
 /**
  * @param now milliseconds
- * @returns for each event of progress '1:20 left', or with work of which no pace is known '1:20 left, then judging by kind'; undefined
- * before the pace of the work under way is known
+ * @returns for each event of progress '1:20 left', or with work of which no pace is known '1:20 left, then judging'; undefined before
+ * the pace of the work under way is known, and at its end
  */
 export const makeTimeLeft = (now: () => number) => {
   const paces = new Map<string, { seconds: number; done: number }>()
@@ -26,11 +26,18 @@ export const makeTimeLeft = (now: () => number) => {
     if (last?.work === work && last.of === of) pace.done += done - last.done
     paces.set(work, pace)
     last = { at, work, of, done }
-    const own = secondsFor(work, total - done)
+    const own = done < total ? secondsFor(work, total - done) : undefined
     if (own === undefined) return undefined
     const others = rest.map((each) => ({ name: each.work, seconds: secondsFor(each.work, each.left) }))
     const seconds = others.reduce((sum, other) => sum + (other.seconds ?? 0), own)
-    const unknown = others.filter((other) => other.seconds === undefined).map(({ name }) => name)
-    return [`${duration(seconds)} left`, ...(unknown.length ? [`then ${listed(unknown)}`] : [])].join(', ')
+    const unknown = others.filter((other) => other.seconds === undefined).map(({ name }) => shortName(name, work))
+    const then = listed([...new Set(unknown)])
+    return [`${duration(seconds)} left`, ...(then ? [`then ${then}`] : [])].join(', ')
   }
+}
+
+/** 'judging' of 'judging by kind', until one of the judges is at work. */
+const shortName = (later: string, now: string): string => {
+  const [kind] = later.split(' ')
+  return now.startsWith(kind) ? later : kind
 }

@@ -52,9 +52,9 @@ const pairText = (pair: readonly PairFindings[], sft: string, judges: readonly J
   if (verdict.kind === 'divided') {
     const said =
       verdict.by === 'own' ? `${rates('a', pair)}; ${trainedText(own, judges)}` : `${rates('a', independent)}${left}`
-    return `the judges contradict each other on ${policy} (win rate of ${a}: ${said})`
+    return `the judges contradict each other on ${policy} (win rate of ${a} over ${b}: ${said})`
   }
-  const found = `(win rate of ${a}: ${rates('a', judged)}${left})`
+  const found = `(win rate of ${a} over ${b}: ${rates('a', judged)}${left})`
   if (verdict.kind === 'tied')
     return `little is said about ${policy}, since ${listed(judged.map(({ judge }) => judge))} mostly ${verb(judged, 'ties', 'tie')} ${found}`
   if (verdict.kind === 'equal') return `${policy} is equal to it to within ${100 * equivalence} points ${found}`

@@ -134,7 +134,7 @@ describe('a pair of policies', () => {
       'level1 and level2 are equal; the judge neutral mostly ties (in 94 % of cases)',
     )
     expect(concluded(tying('neutral', 0.94), told)).toBe(
-      'level1 and level2 are equal to within 5 points; win rate of level1 over level2: other 50 % (47 to 53) and neutral 50 % (47 to 53, 94 % ties).',
+      'level1 and level2 are equal to within 5 points; win rate of level1 over level2: neutral 50 % (47 to 53, 94 % ties) and other 50 % (47 to 53).',
     )
     expect(headline(tying('neutral', 0.94), pair('other', 0.5))).toBe(
       'No difference between level1 and level2 is shown; the judge neutral mostly ties (in 94 % of cases)',
@@ -156,7 +156,7 @@ describe('a pair of policies', () => {
       `${start}level1 is preferred by scalar 70 % (62 to 78) alone, though level1 was trained on scalar (neutral 50 % (42 to 58) does not tell them apart).`,
     )
     expect(text(to('neutral', 0.55), to('scalar', 0.5))).toBe(
-      `${start}level1 is not shown to differ (win rate of level1: neutral 55 % (47 to 63); scalar 50 % (42 to 58) does not count, since level1 was trained on scalar).`,
+      `${start}level1 is not shown to differ (win rate of level1 over base: neutral 55 % (47 to 63); scalar 50 % (42 to 58) does not count, since level1 was trained on scalar).`,
     )
     expect(text(to('neutral', 0.7), to('other', 0.3), to('scalar', 0.5))).toContain('scalar 50 % (42 to 58)')
   })
@@ -383,7 +383,7 @@ describe('a comparison', () => {
       'level1 and level2 beat base; no difference between them is shown',
     )
     expect(headlineOf({ ...findings, against: trainedOn.slice(0, 1), between: trainedOn.slice(1) })).toBe(
-      'level1 beats base and level2 only by judges that one of them was trained on',
+      'level1 beats base and level2 only by a judge that one of them was trained on',
     )
   })
 

@@ -27,12 +27,10 @@ import {
   equivalence,
   groupByPair,
   judgedBy,
-  mostlyTies,
   preferring,
   preferringNone,
   type Side,
   splitJudges,
-  telling,
   verdictOf,
   winnersFirst,
 } from './verdicts.ts'
@@ -163,8 +161,7 @@ const undecided = (
   own: readonly PairFindings[],
   judges: readonly JudgeInfo[],
 ): string => {
-  const counted = independent.length ? independent : own
-  const judged = [...telling(counted), ...counted.filter(mostlyTies)]
+  const judged = independent.length ? independent : own
   const [{ a, b }] = judged
   const found = `win rate of ${a} over ${b}: ${rates('a', judged)}.`
   const left = independent.length && own.length ? [`${notCounted(own, judges)}.`] : []

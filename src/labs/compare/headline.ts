@@ -18,11 +18,12 @@ export const headlineOf = ({ between, against, judges, prompts }: CompareFinding
   const of = (kind: (typeof pairs)[number]['kind']) =>
     pairs.filter((pair) => pair.kind === kind).map(({ names }) => names)
   const victories = victoriesOf(of('better'))
+  const ownJudges = judges.filter(({ trained }) => trained.length).length
   const clauses = [
     ...victories.map(({ winners, losers }) => `${listed(winners)} ${beat(winners)} ${listed(losers)}`),
     ...victoriesOf(of('own')).map(
       ({ winners, losers }) =>
-        `${listed(winners)} ${beat(winners)} ${listed(losers)} only by ${winners.length * losers.length > 1 ? 'judges' : 'a judge'} that one of them was trained on`,
+        `${listed(winners)} ${beat(winners)} ${listed(losers)} only by ${ownJudges > 1 ? 'judges' : 'a judge'} that one of them was trained on`,
     ),
     ...of('divided').map((names) => `the judges disagree on ${listed(names)}`),
     ...of('equal').map((names) => `${listed(names)} are equal`),
