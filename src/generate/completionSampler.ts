@@ -51,18 +51,20 @@ export type CompletionSamplerOptions<L extends object> = {
   signal: AbortSignal
   /** After an abort the group under way is given up, not finished: for completions that are not kept. */
   stopAtOnce?: boolean
+  /** Progress while a group is under way, too: a completion counts by the share of its tokens. */
+  withParts?: boolean
 }
 
 /**
  * Makes the completions that `lines` still lacks: `samples` lines a prompt, in the order of prompts, appended a group at a
- * time (`lines.group` is a multiple of `samples`). Progress comes while a group is under way, too: a completion counts by the
- * share of its tokens. After an abort it ends with the group under way, or at once, `lines` incomplete.
+ * time (`lines.group` is a multiple of `samples`). After an abort it ends with the group under way, or at once, `lines`
+ * incomplete.
  */
 export async function* sampleCompletions<L extends object>(
   options: CompletionSamplerOptions<L>,
   lines: Pick<LineFile<L>, 'length' | 'group' | 'append'>,
 ): AsyncGenerator<ProgressEvent, void> {
-  const { prompts, samples, signal, stopAtOnce } = options
+  const { prompts, samples, signal, stopAtOnce, withParts = false } = options
   const total = prompts.length * samples
   while (lines.length < total && !signal.aborted) {
     const start = lines.length / samples
@@ -72,7 +74,8 @@ export async function* sampleCompletions<L extends object>(
     const made = sampleGroup(options, { start, end }, (part) => {
       const done = start * samples + Math.floor(part)
       // The last one is told when it is stored
-      if (done > shown && done < end * samples) grown.push({ event: 'progress', phase: 'generate', done, total })
+      if (withParts && done > shown && done < end * samples)
+        grown.push({ event: 'progress', phase: 'generate', done, total })
       shown = Math.max(shown, done)
     }).finally(grown.end)
     // A failure is thrown below, unless the reader has left

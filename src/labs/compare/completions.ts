@@ -103,7 +103,7 @@ async function* sample(
   const scheduler = share ? sharedScheduler(own, share) : own
   try {
     const { samples, maxNewTokens, temperature, seed } = settings
-    const sampler = { scheduler, tokenization, settings: rolloutSettings(settings), seed, dir, signal }
+    const sampler = { scheduler, tokenization, settings: rolloutSettings(settings), seed, dir, signal, withParts: true }
     yield { event: 'progress', phase: 'generate', done: 0, total: prompts.length * samples }
     const rollout = yield* rollOut(sampler, prompts)
     if (rollout)

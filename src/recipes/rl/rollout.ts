@@ -61,6 +61,8 @@ export type RolloutContext = {
   /** A folder for samples.jsonl; samples that are there are not made again. Without a folder nothing is kept. */
   dir?: string
   signal: AbortSignal
+  /** Progress while completions grow, too. */
+  withParts?: boolean
 }
 
 /**
@@ -68,7 +70,7 @@ export type RolloutContext = {
  * where nothing is kept.
  */
 export async function* rollOut(
-  { scheduler, tokenization, settings, seed, dir, signal }: RolloutContext,
+  { scheduler, tokenization, settings, seed, dir, signal, withParts }: RolloutContext,
   prompts: readonly PromptExample[],
 ): AsyncGenerator<ProgressEvent, Rollout | undefined> {
   const { temperature, topP, topK, minP, maxNewTokens, numGenerations: G } = settings
@@ -93,6 +95,7 @@ export async function* rollOut(
         },
         signal,
         stopAtOnce: dir === undefined,
+        withParts,
       },
       lines,
     )
