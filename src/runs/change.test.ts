@@ -71,11 +71,10 @@ describe('what a run changed', () => {
   })
 
   it('of self-play is the share of exact matches, unless no answer ever matched', () => {
-    const matching = (shares: readonly number[]) =>
-      shares.map((eval_exact_match, n) => evaluation(n, { iteration: n, eval_exact_match, eval_nll: 3 - n }))
+    const matching = (shares: readonly number[], more: (n: number) => object = (n) => ({ eval_nll: 3 - n })) =>
+      shares.map((eval_exact_match, n) => evaluation(n, { iteration: n, eval_exact_match, ...more(n) }))
     expect(of(matching([0, 0, 0.5]))).toMatchObject({ metric: 'exact_match', to: { value: 0.5 } })
     expect(of(matching([0, 0, 0]))).toMatchObject({ metric: 'nll', from: { value: 3 }, to: { value: 1 } })
-    const alone = matching([0, 0]).map(({ eval_nll: _, ...event }) => event)
-    expect(of(alone)).toMatchObject({ metric: 'exact_match', to: { value: 0 } })
+    expect(of(matching([0, 0], () => ({})))).toMatchObject({ metric: 'exact_match', to: { value: 0 } })
   })
 })
