@@ -106,6 +106,9 @@ describe('attune data', () => {
     expect([refused.status, refused.stdout]).toEqual([2, ''])
     expect(refused.stderr).toMatch(/three\.jsonl, line 2, row 1: holds 3 responses, and a preference two/)
     expect(readdirSync(dir).filter((name) => name.startsWith('none.jsonl'))).toEqual([])
+    const [, advised] = /attune (import three\.jsonl .*)/.exec(refused.stderr)!
+    expect(await warm(...advised.split(' '))).toMatchObject({ status: 0, stderr: '' })
+    expect(readFileSync(join(dir, 'PAIRS.jsonl'), 'utf8').trim().split('\n')).toHaveLength(4)
   })
 
   it('writes a prompt once, however many answers it has', async () => {
