@@ -153,6 +153,13 @@ describe('source files', () => {
     const long = sources.filter(({ path, lines }) => lines.length > fileBudget && !tables.includes(path))
     expect(long.map(({ path, lines }) => `${path}: ${lines.length}`)).toEqual([])
   })
+
+  it('name no page of docs/ in what they say: the package has none', () => {
+    const says = (line: string) => /\bdocs\//.test(line.replace(/^\s*(\/?\*|\/\/).*|\s\/\/ .*$/, ''))
+    expect(says("  const message = 'slow (docs/performance.md)' // why")).toBe(true)
+    const found = sources.flatMap(({ path, lines }) => lines.filter(says).map((line) => `${path}: ${line.trim()}`))
+    expect(found).toEqual([])
+  })
 })
 
 describe('the scan for imports', () => {

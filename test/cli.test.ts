@@ -106,6 +106,9 @@ describe('attune data', () => {
     expect([refused.status, refused.stdout]).toEqual([2, ''])
     expect(refused.stderr).toMatch(/three\.jsonl, line 2, row 1: holds 3 responses, and a preference two/)
     expect(readdirSync(dir).filter((name) => name.startsWith('none.jsonl'))).toEqual([])
+    const [, advised] = /attune (import three\.jsonl .*)/.exec(refused.stderr)!
+    expect(await warm(...advised.split(' '))).toMatchObject({ status: 0, stderr: '' })
+    expect(readFileSync(join(dir, 'PAIRS.jsonl'), 'utf8').trim().split('\n')).toHaveLength(4)
   })
 
   it('writes a prompt once, however many answers it has', async () => {
@@ -241,7 +244,15 @@ describe('a wrong command line exits with 2, one message on stderr and nothing o
     [['data', 'a.csv', '--split', '2', '--output', 'b.jsonl'], '--split: 2 is too large'],
     [
       ['data', 'a.csv', '--split', '0.2', '--chat', '--output', 'b.jsonl'],
-      '--split: writes rows as they are; leave --model, --max-length and --chat out, or give --to',
+      '--split: writes rows as they are; leave --chat out, or give --to',
+    ],
+    [
+      ['data', 'a.csv', '--to', 'kto', '--model', 'm', '--output', 'b.jsonl'],
+      '--model: --to has no use for a model: rows are written whole, as texts and messages, and training adds the chat template of its model; leave --model out, and see lengths in tokens with attune data b.jsonl --model m\n',
+    ],
+    [
+      ['data', 'a.csv', '--split', '0.2', '--max-length', '9', '--output', 'b.jsonl'],
+      '--max-length: --split has no use for a length',
     ],
     [['data', 'a.csv', '--seed', '1'], '--seed: is of --split'],
     [['data', 'a.csv', '--to', 'kto', '--output', 'b.csv'], '--output: must end in .jsonl'],

@@ -14,7 +14,7 @@ import type { Counts } from '../data/survey.node.ts'
 import { openTogether } from '../data/together.node.ts'
 import { badInput } from '../util/fault.ts'
 import { refuseTakenFile, writeNew } from '../util/files.node.ts'
-import { plural } from '../util/format.ts'
+import { plural, shellWord } from '../util/format.ts'
 import { quoted } from '../util/quote.ts'
 import { stringify } from '../util/written.ts'
 import type { Context } from './command.ts'
@@ -53,16 +53,27 @@ type Converted = {
   read?: string
 }
 
+/**
+ * Rows are written as texts and messages, before any model sees them.
+ * @param output where they would be written
+ */
+const refuseModel = ({ model, maxLength }: WriteOptions, flag: string, output: string) => {
+  if (model === undefined && maxLength === undefined) return
+  const [given, it] = model === undefined ? ['--max-length', 'a length'] : ['--model', 'a model']
+  const looked = ['attune data', shellWord(output), '--model', model === undefined ? 'MODEL' : shellWord(model)]
+  throw badInput(
+    'bad-flag',
+    `${flag} has no use for ${it}: rows are written whole, as texts and messages, and training adds the chat template of its model; leave ${given} out, and see lengths in tokens with ${looked.join(' ')}`,
+    { flag: given },
+  )
+}
+
 /** Writes rows as those of another kind into a new file. */
 const writeConverted = async (
-  { files, column, label, chat, model, maxLength }: WriteOptions,
+  { files, column, label, chat }: WriteOptions,
   to: Target,
   output: string,
 ): Promise<Converted> => {
-  if (model !== undefined || maxLength !== undefined)
-    throw badInput('bad-flag', 'needs no model: texts are written as they are; leave --model and --max-length out', {
-      flag: '--to',
-    })
   const options = { columns: column, label, chat, ...(to === 'prompt' && { record: [] }) }
   const rows =
     (await openTogether(to, await dataFiles(files, resolveDataset), options)) ??
@@ -143,18 +154,18 @@ const convertedText = (
 
 export const convert = async (options: WriteOptions, to: Target, { out }: Context) => {
   const output = await newFile(options.output, '--to')
+  refuseModel(options, '--to', output)
   const converted = await writeConverted(options, to, output)
   if (out.json) return out.jsonLine({ output, to, ...converted })
   await out.text(`${output}: ${convertedText(to, converted)}`)
 }
 
 export const split = async (options: WriteOptions, fraction: number, { out }: Context) => {
-  const { to, model, maxLength, chat, output, seed = 42 } = options
-  if (to === undefined && (model !== undefined || maxLength !== undefined || chat))
-    throw badInput('bad-flag', 'writes rows as they are; leave --model, --max-length and --chat out, or give --to', {
-      flag: '--split',
-    })
+  const { to, chat, output, seed = 42 } = options
+  if (to === undefined && chat)
+    throw badInput('bad-flag', 'writes rows as they are; leave --chat out, or give --to', { flag: '--split' })
   const train = await newFile(output, '--split')
+  refuseModel(options, '--split', train)
   const held = train.replace(/\.[^.]+$/, '-held-out$&')
   await refuseTakenFile(held)
   const dir = to && (await mkdtemp(join(tmpdir(), 'attune-data-')))

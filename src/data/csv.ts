@@ -9,7 +9,7 @@ import { decodeUtf8 } from '../util/json.ts'
 import { quoted } from '../util/quote.ts'
 import type { RawRecord } from './check.ts'
 import { type Dialect, delimiterName, notUtf8, readDialect } from './csvDialect.ts'
-import { type Chunks, joined, MAX_LINE, placed, rowValue, tooLong } from './lines.ts'
+import { type Chunks, isEncodingFault, joined, MAX_LINE, placed, rowValue, tooLong } from './lines.ts'
 
 /** Columns that hold numbers: there an empty field is null. */
 const NUMBERS =
@@ -66,13 +66,13 @@ export async function* csvRecords(
 
 const parted = (delimiter: string) => `fields are parted by ${delimiterName(delimiter)}`
 
-/** The records of a chunk; those before a fault come before it. */
+/** The records of a chunk; those before a fault come before it, unless the file is in another encoding. */
 function* given(parsed: Generator<Parsed>, record: (parsed: Parsed) => RawRecord[]): Generator<RawRecord[]> {
   const records: RawRecord[] = []
   try {
     for (const one of parsed) records.push(...record(one))
   } catch (error) {
-    if (records.length) yield records
+    if (records.length && !isEncodingFault(error)) yield records
     throw error
   }
   if (records.length) yield records

@@ -166,6 +166,22 @@ describe('files', () => {
     await opened.close()
   })
 
+  it('another encoding is told before columns of no known kind', async () => {
+    const lines = '{"frage": "a", "antwort": "b"}\n{"frage": "ä", "antwort": "b"}\n'
+    const files = {
+      'l.jsonl': latin1(lines),
+      'l.json': latin1(`[${lines.trim().replace('\n', ',\n')}]`),
+      'l.csv': latin1('frage,antwort\na,b\nä,b\n'),
+      'l.jsonl.gz': gzipSync(latin1(lines)),
+      'u.csv': utf16('frage,antwort\na,b\n').subarray(2),
+      'u.jsonl': utf16(lines, true).subarray(2),
+    }
+    for (const [name, data] of Object.entries(files))
+      await expect(rows(name, data), name).rejects.toThrow(expect.objectContaining({ code: 'bad-utf8' }))
+    // A line that is wrong otherwise comes after what is wrong with the rows before it
+    await expect(rows('later.jsonl', '{"frage": "a"}\n{\n')).rejects.toThrow('of no known kind')
+  })
+
   it('a message about columns of no known kind names the delimiter', async () => {
     await expect(rows('b.csv', 'foo;bar\n1;2\n')).rejects.toThrow(
       /foo, bar .*; fields are parted by a semicolon \(;\)$/,

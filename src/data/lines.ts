@@ -55,6 +55,12 @@ const skipBlank = (chunk: Uint8Array, from: number, state: { line: number; offse
   return start
 }
 
+/**
+ * Whether a file is in another encoding. That is said before anything of the rows that were read with it, since a table in
+ * the wrong encoding gets no further by other columns.
+ */
+export const isEncodingFault = (error: unknown): boolean => error instanceof Fault && error.code === 'bad-utf8'
+
 /** Adds a line's record to the batch; what came before a bad line is yielded before the line is refused. */
 function* pushLine(
   file: string,
@@ -70,7 +76,7 @@ function* pushLine(
     if (value !== undefined)
       records.push({ value, row: state.row++, line: state.line, start, end: start + bytes.length })
   } catch (error) {
-    if (records.length) yield records.splice(0)
+    if (records.length && !isEncodingFault(error)) yield records.splice(0)
     throw error
   }
 }

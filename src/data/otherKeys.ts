@@ -12,7 +12,7 @@ type Columns = Readonly<Record<string, unknown>>
 const SHOWN = 10
 
 /** What to do about a chat that is written otherwise. */
-export const rewrite = 'write the file with these, as docs/data.md#transcripts shows'
+export const rewrite = 'write them as {"role": "user", "content": "..."}'
 
 /** Which keys a message of a stranger has, and by which ones messages are read. */
 export const otherKeys = (message: Columns): string => {

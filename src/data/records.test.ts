@@ -102,7 +102,7 @@ describe('a preference', () => {
     expect(recordFor('preference', ranked([1, 1]), {})).toBe('tie')
     const row = { ...ranked([1, 2, 3]), responses: ['a', 'b', 'c'] }
     expect(() => recordFor('preference', row, { file: 'f', row: 3 })).toThrow(
-      'f, row 3: holds 3 responses, and a preference two; --to ranking keeps them all',
+      'f, row 3: holds 3 responses, and a preference two; nothing was written',
     )
   })
 })

@@ -1,5 +1,6 @@
 /** Rows as records of a file: what a reader reads back as the same rows, for `attune data --to`. */
 import { badInput, type Where } from '../util/fault.ts'
+import { shellWord } from '../util/format.ts'
 import type { Kinds } from './convert.ts'
 import { isIds, isMessages, type Prompt, type Ranking, type Row, type Sft, type Text, type Unpaired } from './rows.ts'
 import type { TemplateArguments } from './template.ts'
@@ -54,8 +55,13 @@ const preference = (row: Ranking, where: Where): Columns | string => {
   if (responses.length !== 2)
     throw badInput(
       'wrong-kind',
-      `holds ${responses.length} responses, and a preference two; --to ranking keeps them all, --to sft the best`,
+      `holds ${responses.length} responses, and a preference two; nothing was written`,
       where,
+      [
+        `every pair of the responses: attune import ${shellWord(where.file ?? 'FILE')} --from rows --pairs --output PAIRS.jsonl`,
+        'rows with all of them, from which dpo learns too: --to ranking',
+        'the best ones alone: --to sft',
+      ],
     )
   const [a, b] = ranks.map((rank) => rank ?? Number.POSITIVE_INFINITY)
   if (a === b) return 'tie'

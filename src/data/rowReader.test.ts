@@ -334,7 +334,7 @@ describe('rows', () => {
       throw new Error('nothing was refused')
     }
     const keys =
-      'the keys "author", "body"; messages are read by "role" and "content", or "from" and "value", and --column does not rename keys inside them: write the file with these, as docs/data.md#transcripts shows'
+      'the keys "author", "body"; messages are read by "role" and "content", or "from" and "value", and --column does not rename keys inside them: write them as {"role": "user", "content": "..."}'
 
     it('are refused with the keys there are, those that are read, and what to do', () => {
       expect(faultOf({ transcript: chat }, { messages: 'transcript' }).message).toBe(

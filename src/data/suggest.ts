@@ -275,7 +275,7 @@ const answersInColumns = (record: Columns): string[] => {
   if (!twins.length) return []
   const names = twins.map((name) => quoted(name, 40)).join(', ')
   return [
-    `${names} look like several answers to one question: write them as rows, as docs/data.md#answers-in-columns shows`,
+    `${names} look like several answers to one question: write such rows as {"prompt": "...", "responses": ["...", "..."], "ranks": [1, 2]}, where rank 1 is the best`,
   ]
 }
 

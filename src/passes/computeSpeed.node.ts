@@ -65,7 +65,7 @@ export const computeEvents = async (
     return [
       { ...event(compute, speed), message: `${compute}: products ${times(speed)} as fast as fp32 on this processor` },
     ]
-  const message = `${compute} products are not faster than fp32 here: ${times(speed)} as fast, on this processor and with ${inner} x ${out} weights; --compute fp32 is exact and as fast (docs/performance.md)`
+  const message = `${compute} products are not faster than fp32 here: ${times(speed)} as fast, on this processor and with ${inner} x ${out} weights; --compute fp32 is exact and as fast`
   return [{ event: 'warning', code: 'slow-compute', message }]
 }
 
@@ -74,6 +74,6 @@ const event = (compute: Form, speed: number) => ({ event: 'compute', compute, sp
 const advice = (measured: ProductTimes, trained: Trained): ComputeEvent[] => {
   const speed = speedOf('int8', measured, trained)
   if (speed <= worthTelling) return []
-  const message = `--compute int8 would multiply ${times(speed)} as fast here (docs/performance.md)`
+  const message = `--compute int8 would multiply ${times(speed)} as fast here, with weights rounded to 8 bits`
   return [{ ...event('int8', speed), message }]
 }

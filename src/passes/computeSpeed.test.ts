@@ -69,7 +69,7 @@ describe('a run with --compute int8', () => {
 describe('a run in fp32', () => {
   it('of a large model tells what int8 would gain, where that is much', async () => {
     const { events } = await said(large, 'fp32', fast)
-    const message = '--compute int8 would multiply 2.0 times as fast here (docs/performance.md)'
+    const message = '--compute int8 would multiply 2.0 times as fast here, with weights rounded to 8 bits'
     expect(events).toEqual([{ event: 'compute', compute: 'int8', speed: 2, message }])
     expect((await said(large, 'fp32', slow)).events).toEqual([])
     expect((await said(large, 'fp32', { fp32: 6, oneTerm: 4, twoTerms: 6 })).events).toEqual([])

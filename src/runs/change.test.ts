@@ -69,4 +69,12 @@ describe('what a run changed', () => {
     expect(of(events)).toEqual({ ...change, heldOut: false })
     expect(of(events, { heldRows: 4 })).toEqual({ ...change, heldOut: true })
   })
+
+  it('of self-play is the share of exact matches, unless no answer ever matched', () => {
+    const matching = (shares: readonly number[], more: (n: number) => object = (n) => ({ eval_nll: 3 - n })) =>
+      shares.map((eval_exact_match, n) => evaluation(n, { iteration: n, eval_exact_match, ...more(n) }))
+    expect(of(matching([0, 0, 0.5]))).toMatchObject({ metric: 'exact_match', to: { value: 0.5 } })
+    expect(of(matching([0, 0, 0]))).toMatchObject({ metric: 'nll', from: { value: 3 }, to: { value: 1 } })
+    expect(of(matching([0, 0], () => ({})))).toMatchObject({ metric: 'exact_match', to: { value: 0 } })
+  })
 })

@@ -32,7 +32,10 @@ type Facts = {
 
 /** Of evaluations, the most telling first: the loss of a policy gradient says nothing, and pairs are soon all in order. */
 const judgedBy = ['reward', 'accuracy', 'loss', 'rewards/accuracies']
-/** In self-play each iteration has other rows to tell apart, so only what is measured on the data alone can be compared. */
+/**
+ * In self-play each iteration has other rows to tell apart, so only what is measured on the data alone can be compared. Exact
+ * matches tell most where answers are short; longer answers never match, and the share stays at 0.
+ */
 const judgedByInSelfPlay = ['exact_match', 'nll', 'margin']
 /** Of an evaluation: the standard deviation of its rows' rewards, and how many rows have none. */
 const rewardSpread = 'reward_std'
@@ -58,10 +61,12 @@ const evaluated = (curves: Curves, { bestMetric, heldRows, through }: Facts): Ch
   // What the user chose to judge by, if it is not what all runs of the method have
   const chosen = typeof bestMetric === 'string' && bestMetric !== 'eval_loss' ? bestMetric.replace(/^eval_/, '') : ''
   const metrics = inIterations ? judgedByInSelfPlay : [chosen, ...judgedBy]
-  const metric = metrics.find((name) => curves.get(`eval_${name}`)?.length)
+  const pointsOf = (name: string) =>
+    (curves.get(`eval_${name}`) ?? []).filter(([step], i) => i === 0 || through === undefined || step <= through)
+  const measured = metrics.filter((name) => pointsOf(name).length)
+  const metric = measured.find((name) => name !== 'exact_match' || hasMoved(pointsOf(name))) ?? measured[0]
   if (metric === undefined) return undefined
-  const all = curves.get(`eval_${metric}`)!
-  const points = all.filter(([step], i) => i === 0 || through === undefined || step <= through)
+  const points = pointsOf(metric)
   const [first, last] = [points[0], points.at(-1)!].map(([step, value]) => ({ step, value }))
   // Before the first step policy and reference model are the same, which counts as no pair in order
   const hasFirst = points.length > 1 && !(metric === 'rewards/accuracies' && first.step === 0)
@@ -70,6 +75,8 @@ const evaluated = (curves: Curves, { bestMetric, heldRows, through }: Facts): Ch
   const difference = metric === 'reward' ? rewardDifference(curves, first, last, heldRows) : undefined
   return { ...change, from: first, ...(difference && { difference }) }
 }
+
+const hasMoved = (points: readonly (readonly [number, number])[]) => points.some(([, value]) => value !== points[0][1])
 
 /**
  * Of the means of two evaluations by the spread of each. The log has no rows' own rewards, so they are taken for independent:

@@ -1,6 +1,6 @@
 /** What a run calls the model that it began from: a short name, and the run or the adapter that trained it before. */
-import { existsSync } from 'node:fs'
-import { basename, resolve } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
 import { runFolderOf } from './resultFolder.node.ts'
 import type { RunInfo } from './run.node.ts'
 
@@ -20,6 +20,32 @@ export const pathOf = (
 const runOf = (path: string, place?: string): string | undefined => {
   const folder = runFolderOf(path, place)
   return folder === undefined ? undefined : basename(resolve(folder))
+}
+
+/** Runs that went on from one another, at most. */
+const MOST_STEPS = 100
+
+/**
+ * The model before all training: the one that the first of the runs was given that went on from one another. Where the run.json
+ * of one cannot be read, what that run made. Undefined for a run without a model.
+ */
+export const originOf = (run: RunPaths, steps = MOST_STEPS): string | undefined => {
+  const path = pathOf(run, 'model')
+  if (!path) return undefined
+  const [typed, place = typed] = path
+  const folder = runFolderOf(typed, place)
+  if (folder === undefined) return existsSync(typed) || !existsSync(place) ? typed : place
+  const before = steps > 0 ? (pathsOf(dirname(place)) ?? pathsOf(folder)) : undefined
+  return (before && originOf(before, steps - 1)) ?? folder
+}
+
+const pathsOf = (folder: string): RunPaths | undefined => {
+  try {
+    const { config, places } = JSON.parse(readFileSync(join(folder, 'run.json'), 'utf8'))
+    return { config: { ...config }, places: { ...places } }
+  } catch {
+    return undefined
+  }
 }
 
 const hubId = /^\w[^\\/]*[\\/][^\\/]+$/

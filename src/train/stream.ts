@@ -6,6 +6,7 @@
  * reported before training, with its place in the file. The survey keeps examples up to a limit of memory, so that they need
  * not be made again.
  */
+import { dropReasons } from '../data/dropReasons.ts'
 import { atPlace, badInput, type Where } from '../util/fault.ts'
 
 /** Numbers of rows by code. */
@@ -131,8 +132,9 @@ const noExamples = (counts: Counts) => {
   const reasons = Object.entries(counts).map(([code, n]) => `${code}: ${n}`)
   const longPrompts = 'prompt-too-long' in counts
   const tooShort = lengthCodes.some((code) => code in counts)
+  const meanings = Object.keys(counts).flatMap((code) => (code in dropReasons ? [`${code}: ${dropReasons[code]}`] : []))
   const advice = tooShort
     ? `raise ${longPrompts ? '--max-prompt-length or ' : ''}--max-length or look at the rows`
-    : 'look at the rows; docs/data.md says what each word means'
+    : ['look at the rows', ...meanings].join('; ')
   return badInput('empty-data', `no row is left (${reasons.join(', ')}); ${advice}`)
 }

@@ -112,5 +112,4 @@ export const gainText = (result: DemoResult): string => {
 }
 
 /** What one run cannot say. */
-export const limitText =
-  'One run does not say which way is best: another seed gives other numbers, and docs/demo.md has those of several.'
+export const limitText = 'One run does not say which way is best: another seed (--seed) gives other numbers.'

@@ -1,4 +1,5 @@
 /** What `attune check` finds in the rows of a run: each with a code, a count, the first row, and what to do. */
+import { dropReasons } from '../../data/dropReasons.ts'
 import type { Where } from '../../util/fault.ts'
 import type { CheckedMethod } from './rowSigns.ts'
 
@@ -247,32 +248,27 @@ export const findingCodes: readonly string[] = Object.keys(rules)
 /** Reasons why rows are dropped. */
 const dropped = (code: string): Rule => ({
   message: `rows dropped: ${dropReasons[code] ?? code}`,
-  advice: dropAdvice[code] ?? 'docs/data.md says what each reason means',
+  advice: dropAdvice[code] ?? 'right if such rows are meant to be left out; else look at the first one',
   of: 'records',
-  severity: code in dropReasons && !isChoice(code) ? ifMost : odd,
+  severity: isAccident(code) ? ifMost : odd,
 })
 
-/** Rows that are left out because of what they say, not by accident. */
-const isChoice = (code: string) => ['undesirable', 'tie', 'empty-chosen', 'no-completion', 'no-label'].includes(code)
+/** Rows that are not left out because of what they say, nor because a format has such rows besides. */
+const isAccident = (code: string) =>
+  ['no-reply-left', 'no-target-left', 'prompt-too-long', 'empty-prompt', 'empty'].includes(code)
 
 const holes = 'right where some rows have nothing there; else check the columns (--column)'
+const limits = 'raise --max-length or --max-prompt-length, or leave long prompts out'
+const short = 'look at these rows, and at the columns (--column)'
 const dropAdvice: Record<string, string> = {
+  'no-reply-left': limits,
+  'no-target-left': limits,
+  'prompt-too-long': limits,
+  'empty-prompt': short,
+  empty: short,
   'empty-chosen': holes,
   'no-completion': holes,
   'no-label': holes,
-}
-
-const dropReasons: Record<string, string> = {
-  'no-reply-left': 'the length limits leave no response',
-  'no-target-left': 'there is no token to learn within the length limit',
-  'prompt-too-long': 'the prompt is longer than the limits',
-  'empty-prompt': 'the prompt has no tokens',
-  empty: 'too short to predict anything',
-  tie: 'responses of equal rank teach nothing',
-  undesirable: 'completions labelled bad are not read by sft',
-  'empty-chosen': 'the better response is empty',
-  'no-label': 'the label or rating is empty',
-  'no-completion': 'the completion that would be learnt is empty',
 }
 
 /** @param drops rows by the reason why they are dropped; `faults`: messages by code of rows that training refuses */

@@ -6,6 +6,7 @@
 
 import { resolveDataset } from '../../checkpoint/hub.node.ts'
 import type { Kinds } from '../../data/convert.ts'
+import { dropReasons } from '../../data/dropReasons.ts'
 import type { ReaderOptions } from '../../data/formats.ts'
 import { type LabelCounts, labelsText } from '../../data/labelRule.ts'
 import { type OpenedRows, openRows } from '../../data/openRows.node.ts'
@@ -254,7 +255,7 @@ export const countWarnings = (counts: Iterable<[string, number]>, own: Record<st
   Array.from(counts, ([code, count]) => ({
     event: 'warning',
     code,
-    message: own[code] ?? messages[code] ?? code,
+    message: own[code] ?? messages[code] ?? (code in dropReasons ? `rows dropped: ${dropReasons[code]}` : code),
     count,
   }))
 

@@ -1,6 +1,6 @@
 /** What to type after a run, by what it made. */
-import { relative } from 'node:path'
-import { pathOf, type RunPaths } from '../../runs/modelName.node.ts'
+import { basename, relative } from 'node:path'
+import { originOf, pathOf, type RunPaths } from '../../runs/modelName.node.ts'
 import { runFolderOf } from '../../runs/resultFolder.node.ts'
 import { listed, shellWord } from '../../util/format.ts'
 
@@ -64,9 +64,7 @@ const textsOf = (value: unknown): string[] =>
 /** The run that the model before the training came from, else its adapter or the model itself. */
 const startOf = (run: RunPaths): string | undefined => {
   const path = pathOf(run, 'adapter') ?? pathOf(run, 'model')
-  if (!path) return undefined
-  const folder = runFolderOf(...path)
-  return shellWord(folder === undefined ? path[0] : shorter(folder))
+  return path && shorter(runFolderOf(...path) ?? path[0])
 }
 
 /** From here, where that is shorter. */
@@ -75,15 +73,21 @@ const shorter = (path: string): string => {
   return near && near.length < path.length ? near : path
 }
 
-/** With the model before the training, on the held-out file; by the rewards of the run where it has some, and by a judge that it was not trained on. */
+/**
+ * With the model before all training, and with what the run went on from, which says what this run alone has added. On the
+ * held-out file; by the rewards of the run where it has some, and by a judge that it was not trained on.
+ */
 const comparison = ({ folder, config, places }: Ended): string[] => {
-  const before = startOf({ config, places })
+  const [start, origin] = [startOf({ config, places }), originOf({ config, places })]
   const held = textsOf(config.evalData)
-  if (before === undefined || !held.length) return []
+  if (start === undefined || origin === undefined || !held.length) return []
+  const base = shorter(origin)
+  const isNamedAlike = basename(start) === basename(String(config.output ?? folder))
+  const before = start === base ? [] : [shellWord(isNamedAlike ? `start=${start}` : start)]
   const rewards = textsOf(config.reward)
   const judges = [...rewards.map((reward) => `--reward ${reward}`), `--judge ${unknown.judge}`]
   const data = held.map((file) => `--data ${file}`)
-  return [['attune compare', folder, `--base ${before}`, ...data, ...judges].join(' ')]
+  return [['attune compare', ...before, folder, `--base ${shellWord(base)}`, ...data, ...judges].join(' ')]
 }
 
 /** What usually follows: preferences or rewards after demonstrations, a policy after a reward model. */
@@ -96,6 +100,6 @@ const furtherTraining = ({ method, folder, config, places }: Ended): string[] =>
     ]
   const before = startOf({ config, places })
   return method === 'reward' && before !== undefined
-    ? [`attune grpo --model ${before} --data ${unknown.prompts} --reward ${folder}${chat} --kl-budget 10`]
+    ? [`attune grpo --model ${shellWord(before)} --data ${unknown.prompts} --reward ${folder}${chat} --kl-budget 10`]
     : []
 }

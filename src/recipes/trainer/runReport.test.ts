@@ -134,10 +134,32 @@ describe('the page of a run', () => {
     )
   })
 
+  it('compares with the model before all training, through the runs before, and with the run that it went on from', async () => {
+    const offered = (model: string) =>
+      /attune compare (.*) --data/.exec(
+        page({ info: { ...info, config: { ...info.config, model, evalData: ['h'] } } }),
+      )![1]
+    const ran = async (name: string, model: string, more: object = {}) => {
+      await mkdir(join(root, name), { recursive: true })
+      await writeFile(join(root, name, 'run.json'), JSON.stringify({ config: { model, ...more } }))
+      return join(root, name, 'model')
+    }
+    const [first, second] = ['one', 'two'].map((name) => join(root, name))
+    await ran('one', 'owner/chat')
+    await ran('two', join(first, 'model'))
+    expect(offered(join(second, 'model'))).toBe(`${second} runs/a --base owner/chat`)
+    expect(offered('owner/chat')).toBe('runs/a --base owner/chat')
+    // Both would be called a
+    expect(offered(await ran('a', 'owner/chat'))).toBe(`start=${join(root, 'a')} runs/a --base owner/chat`)
+    // Runs that name each other have no beginning
+    await ran('one', join(second, 'model'))
+    expect(offered(join(second, 'model'))).toContain(' --base ')
+  })
+
   it('offers a comparison on held-out rows, and what follows a training on demonstrations', () => {
     const config = { ...info.config, adapter: join(root, 'sft2/adapter'), evalData: ['held out.jsonl'] }
     expect(page({ info: { ...info, config } })).toContain(
-      `attune compare runs/a --base ${join(root, 'sft2')} --data &#39;held out.jsonl&#39; --judge JUDGE`,
+      `attune compare ${join(root, 'sft2')} runs/a --base ${info.config.model} --data &#39;held out.jsonl&#39; --judge JUDGE`,
     )
     expect(page({ info: { ...info, config: { ...config, reward: ['rewards.ts'] } } })).toContain(
       '--reward rewards.ts --judge JUDGE',
