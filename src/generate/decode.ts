@@ -7,7 +7,7 @@ import { pack } from '../data/batch.ts'
 import { maskName } from '../nn/attention.ts'
 import { cachedMask } from '../nn/attentionCached.ts'
 import { deltaChunk } from '../nn/deltaRule.ts'
-import { place, windowsOf } from '../passes/layout.ts'
+import { type Placed, partsOf, place, windowsOf } from '../passes/layout.ts'
 import { type Model, ropeHandles } from '../passes/model.ts'
 import type { Handle, Handles } from '../runtime/backend.ts'
 import { numel } from '../util/shape.ts'
@@ -26,6 +26,7 @@ import {
   writeRecent,
   writeTokens,
 } from './kvCache.ts'
+import { readPrompts, readsByLayer } from './readPrompts.ts'
 
 /** A model's decoding programs, and the cache of the rows being decoded. */
 export type Decoder = {
@@ -84,23 +85,32 @@ export const prefill = (decoder: Decoder, prompts: readonly Prompt[]): Handle =>
   const packed = pack(trees, 0, undefined, 'next', columnsOf(prompts[0]))
   let end = -1
   const ends = prompts.map(({ ids }) => (end += ids.length))
-  const placed = place(model, { ...packed, targets: { index: ends, label: ends } }, 1)
+  const parts = readsByLayer(model) ? partsOf(model, packed.T) : 1
+  const placed = place(model, { ...packed, targets: { index: ends, label: ends } }, parts)
+  const { y, made, kept } = parts === 1 ? readTogether(decoder, placed, packed.B, read) : readByLayer(model, placed)
+  store(cache, made, kept, prompts, read.length / prompts.length)
+  model.backend.free([...placed.handles, ...made, ...kept])
+  return y
+}
+
+const readByLayer = (model: Model, placed: Placed) => ({ ...readPrompts(model, placed), kept: [] })
+
+/** With the programs of steps, and a cache that holds nothing. @param B rows of the grid */
+const readTogether = ({ model, segments }: Decoder, placed: Placed, B: number, prompts: readonly Prompt[]) => {
   const { num_key_value_heads: heads, head_dim: D } = model.config
-  const nothing = model.backend.zeros([packed.B, heads, 1, 0, D])
-  const past = pastOf(model, () => [nothing, nothing])
+  const nothing = model.backend.zeros([B, heads, 1, 0, D])
   const { ids, shared, targets } = placed
   const rows = recentInputs(
     model,
-    read.map(({ ids }) => ids.length),
+    prompts.map(({ ids }) => ids.length),
     deltaChunk,
   )
-  const fresh = freshStates(model, read.length)
+  const fresh = freshStates(model, prompts.length)
+  const past = pastOf(model, () => [nothing, nothing])
   const feeds = { ...past, ...shared, ...rows, ...fresh, ids, index: targets.index }
-  const { y, made, kept } = runSegments(model, decoder.segments, feeds)
-  store(cache, made, kept, prompts, read.length / prompts.length)
-  const used = [nothing, ...placed.handles, ...made, ...kept, ...Object.values(rows), ...Object.values(fresh)]
-  model.backend.free(used)
-  return y
+  const results = runSegments(model, segments, feeds)
+  model.backend.free([nothing, ...Object.values(rows), ...Object.values(fresh)])
+  return results
 }
 
 /** Puts the prompts' keys and values into new rows. @param times how often each prompt was read */

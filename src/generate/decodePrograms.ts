@@ -18,9 +18,14 @@ import { numel } from '../util/shape.ts'
 import { convertCodeBook, decodeQuantization } from './quantizedDecode.ts'
 
 /** A traced block, and what the cache keeps: keys and values [N, kvHeads*D], or by name what the next token reads of those before. */
-const traceBlock = (model: Model, layer: number, scope: Scope, x: Tensor) => {
+export const traceBlock = (
+  model: Model,
+  layer: number,
+  scope: Scope,
+  x: Tensor,
+  attend = attendCached(kindOf(model, layer).keysOf ?? layer),
+) => {
   const kind = kindOf(model, layer)
-  const attend = attendCached(kind.keysOf ?? layer)
   const made: { keys?: Tensor; values?: Tensor } = {}
   const kept: Record<string, Tensor> = {}
   const attendAndKeep: Attend = (q, k, v, options) => {

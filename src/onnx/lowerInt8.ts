@@ -3,6 +3,7 @@
  * that a row's result would depend on what else is in the batch; here every row has its own, and the product itself is
  * exact. Its three passes over x are shared by all products of the same x.
  */
+import type { Dim } from '../tensor/dim.ts'
 import type { CodeType } from '../tensor/primitives.ts'
 import { type Emitter, type LowerRule, microsoft } from './emitter.ts'
 
@@ -17,7 +18,7 @@ type Rounded = { terms: { codes: string; unit: string }[]; largest: string }
  * [M, inner] -> each term's codes (u8, around 128) and its unit, in parts of the row's largest magnitude [M, 1]. Quantizing by
  * a scale for each row is one pass; dividing the rows first would be a second one that writes fp32.
  */
-const roundedRows = (e: Emitter, x: string, terms: 1 | 2): Rounded =>
+const roundedRows = (e: Emitter, x: string, M: Dim, terms: 1 | 2): Rounded =>
   e.once(`int8 ${x} ${terms}`, () => {
     const float = (value: number) => e.constant([value], [], 'f32')
     const last = e.constant([-1], [1], 'i64')
@@ -26,7 +27,7 @@ const roundedRows = (e: Emitter, x: string, terms: 1 | 2): Rounded =>
     // ReduceMax overlooks a NaN where it is not the first value of its row; a sum does not
     const largest = e.emit('Add', [most, e.emit('Mul', [over('ReduceSum'), float(0)])])
     const rows = e.emit('Reshape', [most, last])
-    const zeros = e.emit('Expand', [e.constant([128], [], 'u8'), e.emit('Shape', [rows])])
+    const zeros = e.once(`int8 zeros ${M}`, () => e.emit('Expand', [e.constant([128], [], 'u8'), e.shape([M])]))
     const rounded = (of: string, steps: number) => {
       const scales = e.emit('Div', [rows, float(steps)])
       return { scales, codes: e.emit('QuantizeLinear', [of, scales, zeros], { axis: 0 }) }
@@ -39,7 +40,7 @@ const roundedRows = (e: Emitter, x: string, terms: 1 | 2): Rounded =>
   })
 
 export const matmulInt8: LowerRule<'matmulInt8'> = (e, t, [x, codes, scales]) => {
-  const rounded = roundedRows(e, x, t.params.terms)
+  const rounded = roundedRows(e, x, t.shape[0], t.params.terms)
   const zero = e.constant([128], [], 'u8')
   const products = rounded.terms.map((term) =>
     e.emit(
