@@ -1,4 +1,4 @@
-/** Layers without attention keep the rows of a batch apart: a completion has the same bits alone and beside others. */
+/** A completion has the same bits alone and beside others, where layers have no attention and where long prompts are read by layers. */
 import { afterAll, expect, it } from 'vitest'
 import { collect } from '../../test/support/collect.ts'
 import { goldenModel } from '../../test/support/model.ts'
@@ -15,7 +15,7 @@ const requests = [1, 70, 5, 40, 130, 2].map((length, row) => ({
   options: { temperature: 1, seed: 5, maxNewTokens: 4 + 2 * row, samples: 1 + (row % 2), eosIds: new Set<number>() },
 }))
 
-it.each(['lfm2', 'qwen3.5'])('%s', async (name) => {
+it.each(['lfm2', 'qwen3.5', 'llama-gqa-untied', 'gemma2'])('%s', async (name) => {
   const short = await goldenModel(backend, name)
   const model = { ...short, config: { ...short.config, max_position_embeddings: 256 } }
   const made = async (batchSize: number, some: typeof requests) => {
