@@ -87,7 +87,10 @@ export const startCalibration = (
       backend.free(Object.values(made))
       return coded
     },
-    end: () => backend.free([x, ...placed.handles, ...model.ropes.values()]),
+    end() {
+      backend.free([x, ...placed.handles, ...model.ropes.values()])
+      backend.unload(model.programs.values())
+    },
   }
 }
 

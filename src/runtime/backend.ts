@@ -27,6 +27,7 @@ export type Values = Float32Array | BigInt64Array | Uint8Array | Int8Array
 
 export type Command =
   | { do: 'load'; id: number; bytes: Uint8Array; constants: Wires }
+  | { do: 'unload'; ids: readonly number[] }
   | { do: 'put'; id: number; dtype: DType; shape: readonly number[]; values: Values }
   | { do: 'empty'; id: number; dtype: DType; shape: readonly number[]; zero: boolean }
   | { do: 'view'; id: number; of: number; offset: number; shape: readonly number[] }
@@ -66,6 +67,8 @@ export type Backend = {
    * as they are now and packed by the engine: products with them are twice as fast on few rows.
    */
   load(program: Program, constants?: Handles): Executable
+  /** Releases programs that are not needed again, and the memory that the engine keeps for their next run. */
+  unload(executables: Iterable<Executable>): void
   /** Transfers values to the engine: the array must not be used afterwards. */
   put(values: Values, shape: readonly number[], dtype?: DType): Handle
   zeros(shape: readonly number[], dtype?: DType): Handle
@@ -118,6 +121,10 @@ export const makeBackend = (engine: Engine): Backend => {
       const wired = wires(constants, program.name, program.constants)
       queue.push({ do: 'load', id: executable.id, bytes: program.bytes, constants: wired })
       return executable
+    },
+    unload(executables) {
+      const ids = Array.from(executables, ({ id }) => id)
+      if (ids.length) queue.push({ do: 'unload', ids })
     },
     put(given, shape, dtype = dtypeOf(given)) {
       // Posting a view would copy its whole buffer

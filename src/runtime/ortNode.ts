@@ -81,6 +81,12 @@ export const ortEngine = (options: EngineOptions): Engine => {
         await sessions.get(command.id)
         return
       }
+      case 'unload':
+        for (const id of command.ids) {
+          await (await sessions.get(id))?.release()
+          sessions.delete(id)
+        }
+        return
       case 'put':
         tensors.set(command.id, command)
         return
