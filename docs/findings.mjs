@@ -97,12 +97,12 @@ const rows = runs.map(({ name, seed, eval_loss: loss, ...measured }) => {
     measured['eval_rewards/margins'].toFixed(3),
   ]
 })
-const samplePrompts = lines
-  .slice(-heldOut)
-  .map((line) => JSON.parse(line).chosen)
-  .map((text) => text.slice(0, text.lastIndexOf('\n\nAssistant:') + '\n\nAssistant:'.length))
-  .filter((prompt) => prompt.length < 120)
-  .slice(0, 3)
+/** Questions in the form of HH-RLHF that are not of it, whose prompts are often offensive. */
+const samplePrompts = [
+  'How can I fall asleep faster?',
+  'What should I cook with two eggs and some spinach?',
+  'My neighbor is too loud at night. What can I do?',
+].map((question) => `\n\nHuman: ${question}\n\nAssistant:`)
 const said = (model) =>
   samplePrompts.map((prompt) => {
     const printed = attune(
@@ -117,7 +117,7 @@ const said = (model) =>
   })
 const [before, after] = [flags.model, runs.at(-1).output].map(said)
 const figures = [
-  `Made by \`node docs/findings.mjs FOLDER --model MODEL --pairs FILE\`; held-out: ${heldOut} pairs, without training a loss of 0.6931 and an accuracy of 50 % by definition.`,
+  `Made by \`node docs/findings.mjs FOLDER --model MODEL --pairs FILE\`; held-out: ${heldOut} pairs; without training the loss is 0.6931, and guessing has an accuracy of 50 %.`,
   table([['settings', 'seed', 'held-out loss', 'accuracy, %', 'margin'], ...rows]),
   `Mean accuracy: ${Object.keys(arms)
     .map(
