@@ -39,7 +39,9 @@ const text = readFileSync(page, 'utf8').replace(blocks, (whole, commands, patter
     .trimEnd()
     .split('\n')
     .filter((line) => new RegExp(pattern).test(line))
-  const shown = lines.map((line) => line.replace(speeds, '').trimEnd()).join('\n')
+  const shown = lines
+    .map((line) => line.replace(speeds, '').replaceAll(`file://${resolve(folder)}/`, 'file:///.../').trimEnd())
+    .join('\n')
   return `${whole.slice(0, whole.indexOf('<!-- output'))}<!-- output: ${pattern} -->\n\n\`\`\`text\n${shown}\n\`\`\`\n`
 })
 writeFileSync(page, text)

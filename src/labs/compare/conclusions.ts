@@ -192,13 +192,9 @@ export const noEvidence = (
   const unit = clusters ? 'cluster' : 'prompt'
   const units = Math.min(...judged.map((pair) => pair.clusters ?? pair.prompts))
   const which = clusters ? ` of prompts (by ${clusters.column})` : ''
-  const text = [
+  return [
     `With ${plural(units, unit)}${which} a single test misses a win rate below ${percent(least)} more than one time in five, so not being told apart is no evidence of being equal: it takes more ${unit}s.`,
-    ...(judged.some(({ winRate: { low, high } }) => low > 0.5 || high < 0.5)
-      ? ['An interval that excludes 50 % is not enough where so many tests are made.']
-      : []),
-  ].join(' ')
-  return [text]
+  ]
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What the numbers of a comparison are about and how they were tested, in sentences. */
 import { listed, plural } from '../../util/format.ts'
 import type { CompareFindings, PairFindings } from './findings.ts'
+import { significance } from './verdicts.ts'
 
 /** How many tests there are of each question, and what is corrected. */
 const testsText = ({ between, against, sft }: CompareFindings): string => {
@@ -18,6 +19,15 @@ const testsText = ({ between, against, sft }: CompareFindings): string => {
   return `There are ${listed(named)}; if there is no difference, ${together} still finds one in at most 5 of 100 comparisons (corrected by Holm's method).`
 }
 
+/** Where an interval excludes one half and the test, corrected for all others, still finds no difference. */
+const narrowText = ({ between, against }: CompareFindings): string => {
+  const isNarrow = ({ corrected, winRate: { low, high } }: PairFindings) =>
+    corrected >= significance && (low > 0.5 || high < 0.5)
+  return [...between, ...against].some(isNarrow)
+    ? ' So where so many tests are made, an interval without 50 % is not always enough to tell two models apart.'
+    : ''
+}
+
 /** What the numbers of a comparison are about, and what they do not show. */
 export const limitsOf = (findings: CompareFindings): string[] => {
   const { prompts, clusters, samples, policies, judges, sft } = findings
@@ -32,7 +42,7 @@ export const limitsOf = (findings: CompareFindings): string[] => {
           `Prompts with the same ${clusters.column} may be alike, so they are one cluster: intervals and tests rest on the ${plural(clusters.count, 'cluster')}, not on the ${plural(prompts, 'prompt')}.`,
         ]
       : []),
-    `An interval in brackets holds the true value in 95 of 100 cases. ${testsText(findings)}`,
+    `An interval in brackets holds the true value in 95 of 100 cases. ${testsText(findings)}${narrowText(findings)}`,
     runs === 1
       ? `${trained} is one training run: another seed could turn what is concluded, and nothing here says how easily.`
       : `${trained} is ${plural(runs, 'training run')}.`,
