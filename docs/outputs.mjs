@@ -40,7 +40,12 @@ const text = readFileSync(page, 'utf8').replace(blocks, (whole, commands, patter
     .split('\n')
     .filter((line) => new RegExp(pattern).test(line))
   const shown = lines
-    .map((line) => line.replace(speeds, '').replaceAll(`file://${resolve(folder)}/`, 'file:///.../').trimEnd())
+    .map((line) =>
+      line
+        .replace(speeds, '')
+        .replaceAll(`file://${resolve(folder)}/`, 'file:///.../')
+        .trimEnd(),
+    )
     .join('\n')
     .replace(/\n{3,}/g, '\n\n')
   return `${whole.slice(0, whole.indexOf('<!-- output'))}<!-- output: ${pattern} -->\n\n\`\`\`text\n${shown}\n\`\`\`\n`
