@@ -276,16 +276,21 @@ export const rowReader = (
         return made
       }
       const ownOne = ownFormat(record, format)
-      if (ownOne.name === 'unpaired' && isBlankLabel(record.label))
-        return { rows: [], skipped: [{ reason: 'no-label' }], unread: [] }
+      const isUnrated = ownOne.name === 'unpaired' && isBlankLabel(record.label)
+      if (isUnrated && as !== 'prompt') return { rows: [], skipped: [{ reason: 'no-label' }], unread: [] }
       const read = mayBeOpen && ownOne.name === 'ranking' && hasNoRanks(record) ? unrankedRow : ownOne.read
       const made = read(
-        ownOne.name.startsWith('unpaired') ? labels.checked(record, given.label, location) : record,
+        // Of a prompt the rating does not matter
+        isUnrated
+          ? { ...record, label: true }
+          : ownOne.name.startsWith('unpaired')
+            ? labels.checked(record, given.label, location)
+            : record,
         location,
       )
       if (!Array.isArray(made))
         return { rows: made.rows, skipped: made.skipped, unread: [], ...('predicted' in made && { beside: made }) }
-      for (const row of made) if (row.kind === 'unpaired') labels.count(given.label, row.label)
+      for (const row of made) if (row.kind === 'unpaired' && !isUnrated) labels.count(given.label, row.label)
       const template = templateOf(record, location)
       const kept = {
         ...(template && { template }),

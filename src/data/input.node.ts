@@ -111,6 +111,12 @@ const unread = async (path: string) => {
   if (/\.(arrow|feather|ipc)$/i.test(path))
     return badInput('bad-file', `arrow files are not read; save it as parquet or jsonl`, where)
   if (info?.isDirectory()) return badInput('bad-file', `is a folder; name its files (${kinds})`, where)
+  if (info && /\.(txt|text|md)$/i.test(path))
+    return badInput(
+      'bad-file',
+      `is a text, and rows are needed (${kinds}); of one with a prompt a line jq -Rc '{prompt: .}' FILE > prompts.jsonl makes them`,
+      where,
+    )
   if (info) return badInput('bad-file', `is of no kind that is read; name it by what it is: ${kinds}`, where)
   return badInput(
     'no-file',

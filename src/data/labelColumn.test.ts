@@ -69,3 +69,21 @@ it('a row without a label is held out with the others of its prompt', async () =
   expect(heldOut[0]).toBe(heldOut[1])
   expect(heldOut[0]).not.toBe(heldOut[2])
 })
+
+it('needs no rating of a row whose prompt alone is read', async () => {
+  const rows = await openRows(put('asked.tsv', table), { as: 'prompt', columns, label: '>=4' })
+  expect([rows.length, rows.dropped]).toEqual([5, {}])
+  await rows.close()
+})
+
+it('says of answers that were rated one by one what makes pairs of them', async () => {
+  const suggested = expect.stringMatching(
+    /rated one by one: attune data FILE --to preference .* with --column prompt=Guest --column completion=Reply --column label=Stars$/,
+  )
+  await expect(openRows(put('pairs.tsv', table), { as: 'ranking' })).rejects.toMatchObject({
+    details: expect.arrayContaining([suggested]),
+  })
+  await expect(openRows(put('asked.txt', 'How are you?'), { as: 'prompt' })).rejects.toThrow(
+    /asked\.txt: is a text, and rows are needed .* jq -Rc/,
+  )
+})

@@ -211,9 +211,21 @@ const nearestSet = (record: Columns, as?: Wanted) => {
     .at(0)
 }
 
+/** What makes pairs of answers that were rated one by one; undefined where the record is none. */
+const ratedAlone = (record: Columns): string | undefined => {
+  const { columns, missing } = assign(record, ['prompt', 'completion', 'label'])
+  const label = record[columns.get('label') ?? '']
+  if (missing.length || !(isBlankLabel(label) || isRating(label) || labelWord(label) !== undefined)) return undefined
+  const roles = ['prompt', 'completion', 'label'] as const
+  const flags = [...roles.flatMap((role) => columnFlag(role, columns.get(role))), ...labelFlag(columns, record)]
+  return `this looks like answers that were rated one by one: attune data FILE --to preference --output PAIRS.jsonl puts a good and a bad one to the same prompt together, attune kto learns from each${flags.length ? `; both with ${flags.join(' ')}` : ''}`
+}
+
 /** The nearest kind and the flags that would read the record as it; undefined where there are none. */
 export const nearestColumns = (record: Columns, as?: Wanted): string | undefined => {
   const best = nearestSet(record, as)
+  const rated = as === 'ranking' && best?.guess.missing.length ? ratedAlone(record) : undefined
+  if (rated) return rated
   // Beside the turns of a chat what else holds a text is hardly what was asked and answered
   if (!best || (best.guess.guessed && transcriptHint(record).length > 0)) return undefined
   const { columns, guessed, missing } = best.guess

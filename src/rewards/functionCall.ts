@@ -56,11 +56,12 @@ export const scoreByFunction = async (
   }
   const reply = await call(completions)
   if (reply.values) return reply.values.map((value) => rewardOf(value, source))
-  if (reply.late || completions.length === 1) return completions.map(() => failed(troubleOf(reply, source)))
+  if (reply.late || completions.length === 1)
+    return completions.map(() => failed(troubleOf(reply, source, completions)))
   const rewards: Reward[] = []
   for (const completion of completions) {
     const { values, ...trouble } = await call([completion])
-    rewards.push(values ? rewardOf(values[0], source) : failed(troubleOf(trouble, source)))
+    rewards.push(values ? rewardOf(values[0], source) : failed(troubleOf(trouble, source, [completion])))
   }
   return rewards
 }
@@ -70,12 +71,18 @@ const rewardOf = (value: number | null, { name }: FunctionSource): Reward => {
   return Number.isFinite(value) ? { value } : failed(`${name} gave ${value}`)
 }
 
-const troubleOf = ({ threw, gone, late }: Reply, { name, seconds }: FunctionSource): string => {
+const troubleOf = (
+  { threw, gone, late }: Reply,
+  { name, seconds }: FunctionSource,
+  [{ prompt }]: readonly CompletionToScore[],
+): string => {
   if (late) return `${name} took more than ${seconds} s (--reward-timeout)`
   if (gone) return `${name} ended its worker: ${gone}`
-  // The commonest mistake: a function of one row
+  // The commonest mistakes: a function of one row, and the prompt of a chat taken for a text
   const hint = /^Cannot read properties of undefined/.test(threw ?? '')
     ? ' (it gets a list of rows: (rows) => rows.map(...))'
-    : ''
+    : /prompt\b.* is not a function/.test(threw ?? '') && typeof prompt !== 'string'
+      ? " (here a prompt is a list of messages; prompt.at(-1).content is the user's last one)"
+      : ''
   return `${name} threw: ${cut(threw ?? '', 200)}${hint}`
 }

@@ -38,6 +38,18 @@ it('abstains where the function gives null, and fails where it gives no number',
   await expect(rewarded('return rows.map(() => undefined)')).rejects.toThrow(/type undefined, not a number or null/)
 })
 
+it('says what a prompt is where a chat is taken for a text', async () => {
+  const file = join(dir, `${files++}.mjs`)
+  writeFileSync(file, 'export default (rows) => rows.map(({ prompt }) => prompt.toLowerCase().length)')
+  const source = await functionReward(file, 5)
+  const [, ...texts] = completions
+  const chat = { ...completions[0], prompt: [{ role: 'user', content: 'Hi' }] }
+  const [{ trouble }, ...others] = await source.score([chat, ...texts])
+  expect(trouble).toContain('threw: prompt.toLowerCase is not a function (here a prompt is a list of messages')
+  expect(others.map(({ value }) => value)).toEqual([0, 0])
+  await source.close()
+})
+
 it('costs a row its reward and no more where the function throws, or ends its process', async () => {
   for (const end of ['throw new Error("no\\nidea")', 'process.exit(0)']) {
     const began = performance.now()

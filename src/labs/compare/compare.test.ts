@@ -346,6 +346,16 @@ describe('bad input is refused before anything is written', () => {
     await expect(readPrompts(settingsOf({ data }), [reading], [{ requirePrompt }])).rejects.toMatchObject(refused)
   })
 
+  it('prompts that repeat others, with a warning', async () => {
+    await writeFile(
+      at('again.jsonl'),
+      ['a', 'b', 'a', 'a'].map((prompt) => `{"prompt": "${prompt}", "q": "${prompt}"}\n`).join(''),
+    )
+    const settings = settingsOf({ data: [at('again.jsonl')] })
+    const { warnings } = await readPrompts(settings, [await openBase(at('base'))], [])
+    expect(warnings).toMatchObject([{ code: 'repeated-prompts', message: expect.stringMatching(/^2 of 4 prompts/) }])
+  })
+
   it('prompts of too few kinds, and of none', async () => {
     await writeFile(at('kinds.jsonl'), '{"prompt": "One day", "kind": "a"}\n{"prompt": "The dog", "kind": "b"}\n')
     const data = [at('kinds.jsonl')]

@@ -64,7 +64,7 @@ export const readPrompts = async (
     })
   const read = [...prompts.values()][0]
   const clusters = cluster === undefined ? undefined : clustersOf(read, cluster)
-  const warnings: Warning[] = [...unreadWarnings([rows])]
+  const warnings: Warning[] = [...unreadWarnings([rows]), ...(cluster === undefined ? repeatedWarning(read) : [])]
   if (leftOut)
     warnings.unshift({
       event: 'warning',
@@ -72,6 +72,13 @@ export const readPrompts = async (
       message: `${leftOut} of ${rows.length} prompts are empty or leave no room for a completion of ${maxNewTokens} tokens; they are left out.`,
     })
   return { prompts, clusters, warnings }
+}
+
+const repeatedWarning = (prompts: readonly PromptExample[]): Warning[] => {
+  const repeated = prompts.length - new Set(prompts.map(({ ids }) => Array.from(ids).join())).size
+  if (!repeated) return []
+  const message = `${repeated} of ${prompts.length} prompts repeat another one but count as prompts of their own, so that intervals are too narrow; leave them out, or give --cluster COLUMN with a column that is the same in them.`
+  return [{ event: 'warning', code: 'repeated-prompts', message }]
 }
 
 /** With fewer no test could find a difference: of five clusters, two of 32 ways to choose their signs are as extreme as all alike. */
