@@ -1,9 +1,12 @@
+import { execFileSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { fieldsOf } from '../recipes/settings/fields.ts'
+import { nextCommands } from '../recipes/trainer/nextCommands.ts'
 import { commands } from './commands.ts'
 import { usageFault } from './failure.ts'
 import { makeParser } from './flags.ts'
+import { collectSettings } from './settings.ts'
 
 describe('every command', () => {
   it.each(commands.map(({ name, load }) => [name, load] as const))(
@@ -25,6 +28,35 @@ describe('every command', () => {
       for (const word of words) expect(program.options.map(({ long }) => long)).toContain(word)
     },
   )
+})
+
+describe('what to type after a run', () => {
+  const column = { prompt: "customer's message", chosen: 'good', rejected: 'bad' }
+  const config = { model: 'small', output: 'runs/a', evalData: ['held.jsonl'], reward: ['desk.ts'], column }
+  const next = (method: string, more: object = {}) =>
+    nextCommands({
+      ...{ method, folder: 'runs/a', interrupted: false, chats: true },
+      config: { ...config, ...more },
+    })
+
+  it('reads the held-out file by the columns of the run', async () => {
+    const line = next('grpo').find((each) => each.startsWith('attune compare '))!
+    const words = execFileSync('sh', ['-c', `printf '%s\\n' ${line}`], { encoding: 'utf8' })
+      .trimEnd()
+      .split('\n')
+    const spec = await commands.find(({ name }) => name === 'compare')!.load([])
+    const program = makeParser('compare', spec).exitOverride().parse(words.slice(2), { from: 'user' })
+    expect(program.args).toEqual(['runs/a'])
+    const read = { data: ['held.jsonl'], reward: ['desk.ts'], judge: ['JUDGE'], base: 'small' }
+    expect(await collectSettings(spec.schema, program.opts())).toEqual({ ...read, column })
+    expect(next('grpo', { column: {} }).join()).not.toContain('--column')
+  })
+
+  it('gives files that are not known the column of the prompt alone', () => {
+    const prompt = `--column 'prompt=customer'\\''s message'`
+    expect(next('sft', { chat: true })).toContain(`attune dpo --model runs/a --data PAIRS.jsonl ${prompt} --chat`)
+    expect(next('reward')).toContain(`attune score --model runs/a --data ROWS.jsonl ${prompt}`)
+  })
 })
 
 describe('flags', () => {

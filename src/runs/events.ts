@@ -8,6 +8,8 @@ export type StartEvent = {
   total_steps: number
   rows: number
   eval_rows?: number
+  /** Of the rows those that are no conversations, as messages and rows read with --chat are. */
+  plain_rows?: number
   /** Rows of the files that are not used, by reason. */
   dropped?: Record<string, number>
   /** The same of held-out rows, where there are any. */

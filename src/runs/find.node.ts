@@ -214,6 +214,14 @@ export const trainedWithChat = async (name: string): Promise<boolean | undefined
   return dir === undefined ? undefined : (await readInfo(dir)).config.chat === true
 }
 
+/** Whether the run that made a model or an adapter learned from conversations alone, of messages or by `--chat`; undefined where no run says so. */
+export const learnedChats = async (name: string): Promise<boolean | undefined> => {
+  const dir = runFolderOf(name) ?? (await findRun(name))
+  if (dir === undefined) return undefined
+  const { config, plain_rows: plain } = await readInfo(dir)
+  return config.chat === true || (plain === undefined ? undefined : plain === 0)
+}
+
 /**
  * A name under `root` that no folder has yet: dpo-1, dpo-2, ...
  * @param method begins the name

@@ -93,6 +93,7 @@ const infoSchema = z.looseObject({
   /** Each time the run was resumed: when, from which step, and settings that changed. */
   resumes: z.array(z.object({ at: z.string(), step: z.number(), changed: z.record(z.string(), z.unknown()) })),
   objective: z.string().optional(),
+  plain_rows: z.number().optional(),
   /** The engine, on which results depend. */
   engine: z.looseObject({ threads: z.number().int().positive() }).optional(),
   model_files: hashes,

@@ -64,13 +64,13 @@ const train = async (key: MethodKey, config: Record<string, unknown>, { out, arg
   )
   const like = likeNote(name, await methods[key].schema(), config)
   if (like) report.note(`  ${paint('dim', 'defaults'.padEnd(10))}${like}`)
-  const chats = await chatNote(config)
-  if (chats) report.note(`  ${paint('dim', 'note'.padEnd(10))}${chats}`)
   report.waiting(paint('dim', '  reading the model and the rows'))
   const outcome: Outcome = { began: screen.now(), evals: [] }
   const rates: RateEvent[] = []
   const onEvent = async (event: TrainEvent) => {
     report.show(event)
+    const chats = event.event === 'start' && event.plain_rows ? await chatNote(config) : undefined
+    if (chats) report.note(`  ${paint('dim', 'note'.padEnd(10))}${chats}`)
     if (event.event === 'eval') outcome.evals.push(event)
     if (event.event === 'end') outcome.end = event
     if (event.event === 'rate') rates.push(event)

@@ -274,12 +274,18 @@ describe('prompts as chats', () => {
     await cp(bold, at('plain-run'), { recursive: true })
     await makeModel(at('plain-run', 'model'), 2)
     await writeFile(at('plain-run', 'model', 'chat_template.jinja'), turns)
-    await writeFile(at('plain-run', 'run.json'), JSON.stringify(info))
-    const { events } = await shown('mixed', { policies: [bold, at('plain-run')] })
-    expect(events).toContainEqual(
+    const warned = async (plain_rows: number | undefined) => {
+      await writeFile(at('plain-run', 'run.json'), JSON.stringify({ ...info, plain_rows }))
+      return (await shown('mixed', { policies: [bold, at('plain-run')] })).events
+    }
+    const differs = expect.objectContaining({ code: 'chat-differs' })
+    // Of messages, and of an older version
+    expect(await warned(0)).not.toContainEqual(differs)
+    expect(await warned(undefined)).not.toContainEqual(differs)
+    expect(await warned(2)).toContainEqual(
       expect.objectContaining({
         code: 'chat-differs',
-        message: expect.stringMatching(/^chat-bold learned with --chat, and plain-run without/),
+        message: expect.stringMatching(/^chat-bold learned from chats, and plain-run from plain rows/),
       }),
     )
   })

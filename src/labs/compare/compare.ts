@@ -128,14 +128,14 @@ const readsChats = async (base: string, policies: readonly PolicyRuns[]): Promis
 /** One form of the prompts for all: a policy that was trained on another one is at a disadvantage. */
 const chatWarnings = (policies: readonly PolicyRuns[]): Warning[] => {
   const [learned, without] = [true, false].map((wanted) =>
-    policies.filter(({ runs }) => runs.some(({ chat }) => chat === wanted)).map(({ name }) => name),
+    policies.filter(({ runs }) => runs.some(({ learnedChats }) => learnedChats === wanted)).map(({ name }) => name),
   )
   if (!learned.length || !without.length) return []
   return [
     {
       event: 'warning',
       code: 'chat-differs',
-      message: `${learned.join(' and ')} learned with --chat, and ${without.join(' and ')} without. Plain prompts are given to all as a user's message; --no-chat gives them as they are.`,
+      message: `${learned.join(' and ')} learned from chats, and ${without.join(' and ')} from plain rows. Plain prompts are given to all as a user's message; --no-chat gives them as they are.`,
     },
   ]
 }

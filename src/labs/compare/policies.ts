@@ -21,7 +21,7 @@ import type { Model } from '../../passes/model.ts'
 import { openModel } from '../../passes/open.node.ts'
 import { openPolicy, type PolicySettings, restorePolicy } from '../../recipes/trainer/policy.ts'
 import { settingsOf } from '../../recipes/trainer/settingsPaths.ts'
-import { findRun, trainedWithChat } from '../../runs/find.node.ts'
+import { findRun, learnedChats, trainedWithChat } from '../../runs/find.node.ts'
 import { modelName } from '../../runs/modelName.node.ts'
 import { type RunInfo, readInfo } from '../../runs/run.node.ts'
 import { tokenizerFolders, tokenizerText } from '../../text/tokenizer.node.ts'
@@ -65,6 +65,8 @@ type PolicyRun = {
   rewards?: readonly string[]
   /** Whether it was trained with --chat. Undefined for a model that is in no run folder. */
   chat?: boolean
+  /** Whether it learned from conversations alone, of messages or by --chat. Undefined where no run says so. */
+  learnedChats?: boolean
 }
 
 /** A policy as the user names it: one run, or several that differ in their training seed. */
@@ -102,6 +104,7 @@ export const openPolicyRuns = async (
         checkpoints: [...kept, final],
         rewards: madeBy === undefined ? undefined : await rewardsOf(madeBy),
         chat: await trainedWithChat(run),
+        learnedChats: await learnedChats(run),
       }
     }),
   )

@@ -1,5 +1,5 @@
 /** What a training command says of its rows before the first step: what it refuses, and what it only warns of. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -43,6 +43,22 @@ describe('rows of which nothing can be learnt end a run with exit code 2, and le
     // Only the rows were written
     expect(readdirSync(root)).toHaveLength(before + 1)
   })
+})
+
+it('the start tells how many rows are no conversations', async () => {
+  const model = join(root, 'chat-model')
+  cpSync(fixture('models/stories260K'), model, { recursive: true })
+  writeFileSync(join(model, 'chat_template.jinja'), '{% for m in messages %}{{ m.role }}: {{ m.content }} {% endfor %}')
+  const asked = animals.map((it) => [{ role: 'user', content: `The ${it}` }])
+  const talks = pairs.map((row, i) => (i ? { ...row, prompt: asked[i] } : row))
+  const plainRows = async (more: object) => {
+    const { events, output } = await train('dpo', talks, { model, ...more })
+    const { plain_rows } = JSON.parse(readFileSync(join(output, 'run.json'), 'utf8'))
+    expect(events.find(({ event }) => event === 'start')).toMatchObject({ rows: 4, plain_rows })
+    return plain_rows
+  }
+  expect(await plainRows({})).toBe(1)
+  expect(await plainRows({ chat: true })).toBe(0)
 })
 
 describe('the rest warns, and the run goes on', () => {

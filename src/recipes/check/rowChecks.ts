@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto'
 import { plainOf } from '../../data/plainText.ts'
-import type { Row, Text } from '../../data/rows.ts'
+import { isMessages, type Row, type Text } from '../../data/rows.ts'
 import type { Tokenization } from '../../generate/tokenization.node.ts'
 import type { Where } from '../../util/fault.ts'
 import { type Finding, isRuin, judge, note, type Tally } from './findings.ts'
@@ -32,6 +32,8 @@ export type RowChecks = {
   /** A row that training would refuse with this fault. */
   refused(row: Row, fault: { code: string; message: string }, where: Where, held?: boolean): void
   totals(): Totals
+  /** Training rows that are no conversations: neither messages nor read with --chat. */
+  plainRows(): number
   /** @param records of the files that gave no row, by reason */
   findings(records?: Readonly<Record<string, number>>): Finding[]
 }
@@ -47,6 +49,7 @@ export type Totals = {
 }
 
 type State = Totals & {
+  plain: number
   evalUsed: number
   /** Responses of a row. */
   most: number
@@ -62,6 +65,9 @@ type State = Totals & {
   prompts: Same
   completions: Same
 }
+
+/** Behind a prompt of messages every response is a turn. */
+const isPlain = (row: Row): boolean => row.kind !== 'messages' && !('prompt' in row && isMessages(row.prompt))
 
 /** Whether all texts so far are the same one. */
 type Same = { first?: string; differ: boolean }
@@ -79,7 +85,19 @@ export const makeRowChecks = (
   { every = 1, holdsOut = true }: LookOptions = {},
 ): RowChecks => {
   const state: State = {
-    ...{ rows: 0, used: 0, evalRows: 0, longest: 0, tokens: 0, trained: 0, evalUsed: 0, most: 0, good: 0, bad: 0 },
+    ...{
+      rows: 0,
+      used: 0,
+      evalRows: 0,
+      longest: 0,
+      tokens: 0,
+      trained: 0,
+      evalUsed: 0,
+      plain: 0,
+      most: 0,
+      good: 0,
+      bad: 0,
+    },
     tally: new Map(),
     close: { tally: new Map(), rows: 0, used: 0 },
     drops: new Map(),
@@ -112,6 +130,7 @@ export const makeRowChecks = (
     method,
     train({ row, made, odd, where }) {
       const isClose = lookAt(row, odd, where)
+      if (isPlain(row)) state.plain++
       if (typeof made === 'string') return note(drops, made, where)
       state.used++
       if (row.kind === 'ranking') state.most = Math.max(state.most, row.responses.length)
@@ -134,6 +153,7 @@ export const makeRowChecks = (
       if (!faults.has(code)) faults.set(code, message)
       note(tally, code, where)
     },
+    plainRows: () => state.plain,
     totals: () => {
       const { rows, used, evalRows, longest, tokens, trained } = state
       return { rows, used, evalRows, longest, tokens, trained }

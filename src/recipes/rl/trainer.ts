@@ -294,6 +294,7 @@ const startFacts = ({
   trainPrompts,
   evalPrompts,
   pretraining,
+  checks,
 }: RlContext): Parameters<typeof startEvent>[0] => {
   const { rows, evalRows } = dataset
   return {
@@ -301,6 +302,7 @@ const startFacts = ({
     examples: {
       train: trainPrompts,
       eval: evalPrompts,
+      checks,
       dropped: { train: rows.dropped, eval: evalRows?.dropped ?? {} },
       files: [...rows.files, ...(evalRows?.files ?? []), ...(pretraining?.files ?? [])],
     },

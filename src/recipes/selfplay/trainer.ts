@@ -48,6 +48,7 @@ export async function* runSelfPlay(context: SelfPlayContext): AsyncGenerator<Tra
   if (!state) policy.plan = planFor(policy, settings.memory, largestBatch(context, first))
   const examples = {
     ...streams,
+    checks,
     dropped: { train: dataset.rows.dropped, eval: dataset.evalRows?.dropped ?? {} },
     files: [...dataset.rows.files, ...(dataset.evalRows?.files ?? [])],
   }

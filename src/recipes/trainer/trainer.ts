@@ -16,6 +16,7 @@ import { evaluate } from '../../train/step.ts'
 import type { Counts, ExampleStream } from '../../train/stream.ts'
 import { sha256Files } from '../../util/sha256.node.ts'
 import { checkedBefore } from '../check/beforeTraining.ts'
+import type { RowChecks } from '../check/rowChecks.ts'
 import { requireDiskSpace, resumeTraining, saveCheckpoint } from './checkpoints.ts'
 import { microBatches, microBatchTokens } from './collate.ts'
 import { type DatasetSettings, droppedRows, type Examples, rowWarnings, surveyRows } from './dataset.ts'
@@ -258,7 +259,13 @@ export const startEvent = async (
     examples,
   }: {
     policy: Policy
-    examples: { train: Surveyed; eval?: Surveyed; dropped: Examples<never>['dropped']; files: string[] }
+    examples: {
+      train: Surveyed
+      eval?: Surveyed
+      dropped: Examples<never>['dropped']
+      files: string[]
+      checks?: Pick<RowChecks, 'plainRows'>
+    }
   },
   step: number,
   totalSteps: number,
@@ -268,6 +275,7 @@ export const startEvent = async (
   total_steps: totalSteps,
   rows: examples.train.length,
   ...(examples.eval && { eval_rows: examples.eval.length }),
+  ...(examples.checks && { plain_rows: examples.checks.plainRows() }),
   dropped: droppedRows(examples.dropped.train, examples.train),
   ...(examples.eval && evalDropped(droppedRows(examples.dropped.eval, examples.eval))),
   ...policy.counts,
