@@ -45,8 +45,8 @@ export const nextCommands = (ended: Ended): string[] => {
   if (method === 'reward') {
     const isPairRanker = ended.config.kind === 'pair'
     const use = isPairRanker
-      ? `rank --model ${folder} --data ${unknown.candidates}${promptColumn(ended)}`
-      : `score --model ${folder} --data ${unknown.rows}${promptColumn(ended)}`
+      ? `rank --model ${folder} --data ${unknown.candidates}`
+      : `score --model ${folder} --data ${unknown.rows}`
     return [`attune ${use}`, show, ...furtherTraining(ended)]
   }
   return [
@@ -61,15 +61,11 @@ export const nextCommands = (ended: Ended): string[] => {
 const textsOf = (value: unknown): string[] =>
   [value].flat().flatMap((each) => (typeof each === 'string' ? [shellWord(each)] : []))
 
-/** What rows of the run's own files are read by, with a space before. @param names those wanted; without them all */
-const columnFlags = ({ config }: Pick<Ended, 'config'>, names?: readonly string[]): string =>
+/** How the rows of the run's own files are read, with a space before. */
+const columnFlags = (config: Ended['config']): string =>
   Object.entries((config.column ?? {}) as Record<string, string>)
-    .filter(([name]) => !names || names.includes(name))
     .map(([name, column]) => ` --column ${shellWord(`${name}=${column}`)}`)
     .join('')
-
-/** Of files that are not known: a prompt is called there as in those of the run, and answers are of another kind. */
-const promptColumn = (ended: Pick<Ended, 'config'>): string => columnFlags(ended, ['prompt'])
 
 /** The run that the model before the training came from, else its adapter or the model itself. */
 const startOf = (run: RunPaths): string | undefined => {
@@ -96,20 +92,20 @@ const comparison = ({ folder, config, places }: Ended): string[] => {
   const before = start === base ? [] : [shellWord(isNamedAlike ? `start=${start}` : start)]
   const rewards = textsOf(config.reward)
   const judges = [...rewards.map((reward) => `--reward ${reward}`), `--judge ${unknown.judge}`]
-  const data = `${held.map((file) => `--data ${file}`).join(' ')}${columnFlags({ config })}`
+  const data = `${held.map((file) => `--data ${file}`).join(' ')}${columnFlags(config)}`
   return [['attune compare', ...before, folder, `--base ${shellWord(base)}`, data, ...judges].join(' ')]
 }
 
 /** What usually follows: preferences or rewards after demonstrations, a policy after a reward model. */
 const furtherTraining = ({ method, folder, config, places }: Ended): string[] => {
-  const read = `${promptColumn({ config })}${config.chat === true ? ' --chat' : ''}`
+  const chat = config.chat === true ? ' --chat' : ''
   if (method === 'sft')
     return [
-      `attune dpo --model ${folder} --data ${unknown.pairs}${read}`,
-      `attune grpo --model ${folder} --data ${unknown.prompts} --reward ${unknown.reward}${read}`,
+      `attune dpo --model ${folder} --data ${unknown.pairs}${chat}`,
+      `attune grpo --model ${folder} --data ${unknown.prompts} --reward ${unknown.reward}${chat}`,
     ]
   const before = startOf({ config, places })
   return method === 'reward' && before !== undefined
-    ? [`attune grpo --model ${shellWord(before)} --data ${unknown.prompts} --reward ${folder}${read} --kl-budget 10`]
+    ? [`attune grpo --model ${shellWord(before)} --data ${unknown.prompts} --reward ${folder}${chat} --kl-budget 10`]
     : []
 }
