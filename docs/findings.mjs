@@ -3,14 +3,13 @@
  * `node docs/findings.mjs FOLDER --model MODEL --pairs FILE [--small]`. FILE holds rows of HH-RLHF, the last of which are held out. Finished
  * runs are kept and interrupted ones resume. `--small` only tests that every part works, and does not change the page.
  */
-import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import { wilson } from '../dist/statistics/intervals.js'
-import { eventsOf, fill, table } from './figures.mjs'
+import { attune, eventsOf, fill, sideBySide, table } from './figures.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const {
@@ -38,49 +37,20 @@ const lines = (flags.pairs.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString
 writeFileSync(at('train.jsonl'), `${lines.slice(0, -heldOut).join('\n')}\n`)
 writeFileSync(at('held-out.jsonl'), `${lines.slice(-heldOut).join('\n')}\n`)
 
-const attune = (args, printed = 'ignore') =>
-  execFileSync(process.execPath, [join(here, '..', 'bin', 'attune.js'), ...args.map(String)], {
-    encoding: 'utf8',
-    maxBuffer: 2 ** 28,
-    stdio: ['ignore', printed, 'inherit'],
-  })
 const settings = join(here, '..', 'examples', 'studies', 'dpo-hh-rlhf.yaml')
-const train = (name, seed) => {
+const train = async (name, seed) => {
   const output = at('runs', `${name}-${seed}`)
   if (!existsSync(join(output, 'adapter'))) {
-    console.error(`${new Date().toISOString()} ${name}, seed ${seed}`)
     const resume = existsSync(join(output, 'run.json')) ? ['--resume'] : []
-    attune([
-      ...[
-        'dpo',
-        '--config',
-        settings,
-        '--model',
-        flags.model,
-        '--data',
-        at('train.jsonl'),
-        '--eval-data',
-        at('held-out.jsonl'),
-      ],
-      ...[
-        '--eval-every',
-        1000,
-        '--best-metric',
-        'none',
-        '--epochs',
-        10,
-        '--compute',
-        'int8',
-        '--seed',
-        seed,
-        ...arms[name],
-      ],
-      ...['--output', output, ...resume],
-    ])
+    await attune(
+      ...['dpo', '--config', settings, '--model', flags.model, '--data', at('train.jsonl')],
+      ...['--eval-data', at('held-out.jsonl'), '--eval-every', 1000, '--best-metric', 'none', '--epochs', 10],
+      ...['--compute', 'int8', '--threads', 1, '--seed', seed, ...arms[name], '--output', output, ...resume],
+    )
   }
   return { name, seed, output, ...eventsOf(output).findLast(({ event }) => event === 'eval') }
 }
-const runs = Object.keys(arms).flatMap((name) => seeds.map((seed) => train(name, seed)))
+const runs = await sideBySide(Object.keys(arms).flatMap((name) => seeds.map((seed) => () => train(name, seed))))
 
 // The page
 
@@ -104,18 +74,16 @@ const samplePrompts = [
   'My neighbor is too loud at night. What can I do?',
 ].map((question) => `\n\nHuman: ${question}\n\nAssistant:`)
 const said = (model) =>
-  samplePrompts.map((prompt) => {
-    const printed = attune(
-      ['generate', '--model', model, '--prompt', prompt, '--temperature', 0, '--max-new-tokens', 40, '--json'],
-      'pipe',
-    )
-    return JSON.parse(printed.trim().split('\n')[0])
-      .completion.split('\n\nHuman:')[0]
-      .trim()
-      .replaceAll(/\s+/g, ' ')
-      .replaceAll('|', '\\|')
-  })
-const [before, after] = [flags.model, runs.at(-1).output].map(said)
+  Promise.all(
+    samplePrompts.map(async (prompt) => {
+      const asked = ['--prompt', prompt, '--temperature', 0, '--max-new-tokens', 40]
+      const printed = await attune('generate', '--model', model, ...asked, '--json')
+      const { completion } = JSON.parse(printed.trim().split('\n')[0])
+      const [answer] = completion.split('\n\nHuman:')
+      return answer.trim().replaceAll(/\s+/g, ' ').replaceAll('|', '\\|')
+    }),
+  )
+const [before, after] = [await said(flags.model), await said(runs.at(-1).output)]
 const figures = [
   `Made by \`node docs/findings.mjs FOLDER --model MODEL --pairs FILE\`; held-out: ${heldOut} pairs; without training the loss is 0.6931, and guessing has an accuracy of 50 %.`,
   table([['settings', 'seed', 'held-out loss', 'accuracy, %', 'margin'], ...rows]),

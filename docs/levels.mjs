@@ -4,14 +4,14 @@
  * github.com/tatsu-lab/alpaca_eval and github.com/lm-sys/FastChat. Finished runs are kept and interrupted ones resume. `--small` only tests that
  * every part works, and does not change the page.
  */
-import { execFileSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { winnersFirst } from '../dist/labs/compare/verdicts.js'
+import { wilson } from '../dist/statistics/intervals.js'
 import { loadTokenizerFolder } from '../dist/text/tokenizer.node.js'
-import { eventsOf, fill, table } from './figures.mjs'
+import { attune, eventsOf, fill, sideBySide, table } from './figures.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const {
@@ -37,6 +37,7 @@ const sizes = small
       rewardSteps: 2,
       rewardBatch: 4,
       policySteps: 2,
+      policyBatch: 8,
       rewardSeeds: [1],
       seeds: [1, 2],
       held: 12,
@@ -44,26 +45,20 @@ const sizes = small
     }
   : {
       answer: 64,
-      rewardSteps: 80,
-      rewardBatch: 12,
-      policySteps: 40,
+      rewardSteps: 64,
+      rewardBatch: 8,
+      policySteps: 32,
+      policyBatch: 8,
       rewardSeeds: [1, 2],
       seeds: [1, 2, 3],
-      held: 160,
-      heldPairs: 240,
+      held: 96,
+      heldPairs: 160,
     }
 
 const at = (...names) => join(resolve(folder), ...names)
 mkdirSync(at('data'), { recursive: true })
 mkdirSync(at('runs'), { recursive: true })
 const write = (name, all) => writeFileSync(at('data', name), all.map((row) => `${JSON.stringify(row)}\n`).join(''))
-const attune = (...args) => {
-  console.error(`${new Date().toISOString()} attune ${args[0]} ${args[args.indexOf('--output') + 1]}`)
-  execFileSync(process.execPath, [join(here, '..', 'bin', 'attune.js'), ...args.map(String)], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-}
-
 // Preferences: GPT-4 between the answer of text-davinci-003 and that of another model, AlpacaEval's published annotations
 
 const tokenizer = await loadTokenizerFolder(base)
@@ -137,11 +132,12 @@ write(
 // Runs: finished ones are kept, interrupted ones resume
 
 const ended = (dir) => existsSync(join(dir, 'adapter'))
-const train = (method, name, ...args) => {
+const train = async (method, name, ...args) => {
   const dir = at('runs', name)
   if (ended(dir)) return dir
-  const resume = existsSync(join(dir, 'run.json')) ? ['--resume'] : []
-  attune(method, '--model', base, '--chat', ...args, '--compute', 'int8', '--epochs', 1000, '--output', dir, ...resume)
+  const more = existsSync(join(dir, 'run.json')) ? ['--resume'] : []
+  const engine = ['--compute', 'int8', '--threads', 1]
+  await attune(method, '--model', base, '--chat', ...args, ...engine, '--epochs', 1000, '--output', dir, ...more)
   return dir
 }
 
@@ -153,14 +149,14 @@ const rewardModel = (name, pairs, seed, ...kind) =>
   )
 const scalar = ['--kind', 'pairwise', '--center-rewards', 0.01]
 const probabilistic = ['--kind', 'probabilistic']
-const rewardModels = {
-  scalar: sizes.rewardSeeds.map((seed) => rewardModel(`rm-scalar-${seed}`, 'taught', seed, ...scalar)),
-  probabilistic: sizes.rewardSeeds.map((seed) =>
-    rewardModel(`rm-probabilistic-${seed}`, 'taught', seed, ...probabilistic),
-  ),
-  shuffled: [rewardModel('rm-shuffled', 'shuffled', 1, ...scalar)],
-}
-const third = rewardModel('rm-third', 'third', 9, ...scalar)
+const [shuffled, third, ...taught] = await sideBySide([
+  () => rewardModel('rm-shuffled', 'shuffled', 1, ...scalar),
+  () => rewardModel('rm-third', 'third', 9, ...scalar),
+  ...sizes.rewardSeeds.map((seed) => () => rewardModel(`rm-scalar-${seed}`, 'taught', seed, ...scalar)),
+  ...sizes.rewardSeeds.map((seed) => () => rewardModel(`rm-probabilistic-${seed}`, 'taught', seed, ...probabilistic)),
+])
+const count = sizes.rewardSeeds.length
+const rewardModels = { scalar: taught.slice(0, count), probabilistic: taught.slice(count), shuffled: [shuffled] }
 
 const json = (...path) => JSON.parse(readFileSync(join(...path), 'utf8'))
 /** The deviation of a reward model's rewards, that was saved with it. */
@@ -171,63 +167,65 @@ const klCoef = 0.05
 const policy = (method, name, reward, seed, ...more) =>
   train(
     ...[method, name, '--data', at('data', 'taught.jsonl'), '--reward', reward, '--seed', seed],
-    ...['--batch-size', 16, '--max-new-tokens', sizes.answer, '--learning-rate', '3e-4'],
+    ...['--batch-size', sizes.policyBatch, '--max-new-tokens', sizes.answer],
     ...['--lora-r', 32, '--lora-alpha', 64, '--lora-dropout', 0.1, '--lora-target', 'q_proj,v_proj'],
     ...['--kl-coef', (klCoef * deviationOf(reward)).toPrecision(3), '--kl-budget', 10],
     ...['--save-every', 10, '--keep', 1, '--no-keep-rollouts', ...more],
   )
-const steps = ['--max-steps', sizes.policySteps]
-const ppo = ['--num-iterations', 2, '--max-steps', 2 * sizes.policySteps]
+const steps = ['--max-steps', sizes.policySteps, '--learning-rate', 1e-3]
+// Two steps a rollout, each at half the rate
+const ppo = ['--num-iterations', 2, '--max-steps', 2 * sizes.policySteps, '--learning-rate', 5e-4]
 const levels = {
   'level-1': ['reinforce', rewardModels.scalar, ...steps],
   'level-2': ['reinforce', rewardModels.probabilistic, ...steps],
   'level-2-plain': ['reinforce', rewardModels.probabilistic, ...steps, '--no-regulariser'],
-  ppo: ['ppo', rewardModels.scalar, ...ppo],
+  ppo: ['ppo', rewardModels.scalar.slice(0, 1), ...ppo],
   // Learns from preferences that mean nothing
   control: ['reinforce', rewardModels.shuffled, ...steps],
 }
-// In turn, so that an interrupted study has the same seeds of every level
-const runs = Object.fromEntries(Object.keys(levels).map((name) => [name, []]))
-for (const seed of sizes.seeds)
-  for (const [name, [method, models, ...more]] of Object.entries(levels))
-    models.forEach((model, k) => {
-      runs[name].push(policy(method, `${name}-${k + 1}-${seed}`, model, 10 * (k + 1) + seed, ...more))
-    })
+// Seed by seed, so that an interrupted study has the same seeds of every level
+const planned = sizes.seeds.flatMap((seed) =>
+  Object.entries(levels).flatMap(([level, [method, models, ...more]]) =>
+    models.map((model, k) => ({
+      level,
+      method,
+      name: `${level}-${k + 1}-${seed}`,
+      model,
+      seed: 10 * (k + 1) + seed,
+      more,
+    })),
+  ),
+)
+const trained = await sideBySide(
+  planned.map(
+    ({ method, name, model, seed, more }) =>
+      () =>
+        policy(method, name, model, seed, ...more),
+  ),
+)
+const runs = Object.fromEntries(
+  Object.keys(levels).map((name) => [name, trained.filter((_, i) => planned[i].level === name)]),
+)
 
 // The comparison
 
-const compared = (output, names, judged) =>
+/** Levels with all their runs: `--reward` is what some of them were trained on. */
+const compared = (output, policies, judged) =>
   attune(
-    ...[
-      'compare',
-      ...names.map((name) => `${name}=${runs[name].join(',')}`),
-      '--base',
-      base,
-      '--data',
-      at('data', 'held.jsonl'),
-    ],
-    ...[
-      '--cluster',
-      'category',
-      ...judged,
-      '--samples',
-      1,
-      '--max-new-tokens',
-      sizes.answer,
-      '--no-checkpoints',
-      '--output',
-      at(output),
-    ],
+    ...['compare', ...Object.entries(policies).map(([name, dirs]) => `${name}=${dirs.join(',')}`), '--base', base],
+    ...['--data', at('data', 'held.jsonl'), '--cluster', 'category', ...judged, '--samples', 1],
+    ...['--max-new-tokens', sizes.answer, '--no-checkpoints', '--output', at(output)],
   )
-const ownJudges = [...rewardModels.scalar, ...rewardModels.probabilistic].flatMap((dir) => ['--reward', dir])
-compared('compare', ['level-1', 'level-2', 'level-2-plain', 'ppo'], ['--judge', third, ...ownJudges])
-compared(
-  'control',
-  ['control'],
-  ['--judge', third, ...ownJudges.map((word) => (word === '--reward' ? '--judge' : word))],
-)
+const { ppo: ppoRuns, control: controlRuns, ...levelRuns } = runs
+const ownModels = [...rewardModels.scalar, ...rewardModels.probabilistic]
+await compared('compare', levelRuns, ['--judge', third, ...ownModels.flatMap((dir) => ['--reward', dir])])
+const reinforceRuns = levelRuns['level-1'].filter((_, i) => i % rewardModels.scalar.length === 0)
+await compared('beside', { reinforce: reinforceRuns, ppo: ppoRuns, control: controlRuns }, [
+  ...['--judge', third, '--reward', ownModels[0]],
+  ...ownModels.slice(1).flatMap((dir) => ['--judge', dir]),
+])
 const found = winnersFirst(json(at('compare', 'findings.json')))
-const control = json(at('control', 'findings.json'))
+const beside = winnersFirst(json(at('beside', 'findings.json')))
 
 // The page
 
@@ -254,38 +252,75 @@ const stylesOf = ({ policies }) =>
     ...[name, tokens.value.toFixed(1), kl ? span(kl.k1, (x) => x.toFixed(2)) : '–'],
     ...[...distinct.map((x) => x.toFixed(3)), selfBleu.value.toFixed(1)],
   ])
+/** The judge that no policy has learnt from. */
+const [outsider] = judges
+/** A run ends before its last rollout where one has more than the budget of KL. */
+const rolloutsOf = (dir) => Math.max(...eventsOf(dir).flatMap(({ rollout }) => rollout ?? []))
+/** Of each reward model and of each run under that judge: the final reward, in deviations of the model before training. */
+const byRewardModel = ({ frontiers }, name, dirs) => {
+  const { paths } = frontiers.find(({ judge }) => judge === outsider)
+  const ends = paths.filter(({ policy }) => policy === name).map(({ points }) => points.at(-1))
+  const numbers = [...new Set(dirs.map((dir) => /-(\d+)-\d+$/.exec(dir)[1]))]
+  return numbers.map((number) => {
+    const own = ends.filter((_, i) => dirs[i].includes(`-${number}-`))
+    const rewards = own.map(({ reward }) => reward.value)
+    return [
+      ...[name, number, rewards.map(signed).join(', '), signed(rewards.reduce((a, b) => a + b) / rewards.length)],
+      own.map(({ kl }) => kl.value.toFixed(1)).join(', '),
+      dirs
+        .filter((dir) => dir.includes(`-${number}-`))
+        .map(rolloutsOf)
+        .join(', '),
+    ]
+  })
+}
 const lastEvaluation = (dir) => eventsOf(dir).findLast((event) => event.eval_accuracy !== undefined)
-const modelRows = [...rewardModels.scalar, ...rewardModels.probabilistic, ...rewardModels.shuffled, third].map(
-  (dir) => {
-    const { eval_accuracy: accuracy, eval_loss: loss } = lastEvaluation(dir)
-    return [dir.split('/').at(-1), percent(accuracy), loss.toFixed(3), deviationOf(dir).toPrecision(3)]
-  },
+const modelRows = [...ownModels, shuffled, third].map((dir) => {
+  const { eval_accuracy: accuracy, eval_loss: loss } = lastEvaluation(dir)
+  const { low, high } = wilson(Math.round(accuracy * sizes.heldPairs), sizes.heldPairs)
+  const share = `${percent(accuracy)} (${percent(low)} to ${percent(high)})`
+  return [dir.split('/').at(-1), share, loss.toFixed(3), deviationOf(dir).toPrecision(3)]
+})
+const seconds = [...ownModels, shuffled, third, ...trained].flatMap((dir) =>
+  eventsOf(dir).map((event) => event.seconds ?? 0),
 )
+const hours = seconds.reduce((a, b) => a + b) / 3600
 const target = join(here, 'levels')
-const plots = readdirSync(at('compare', 'plots')).filter((name) => name.endsWith('.svg'))
+const plots = ['win-rates-sft.svg', 'win-rates.svg', 'reward-kl-1.svg']
 const figures = [
-  `Of ${Object.values(runs).flat().length} policies, made by \`node docs/levels.mjs FOLDER --model MODEL --alpaca-eval DIR --fastchat DIR\`.`,
+  `Of ${trained.length} policies. Training them and the reward models took ${hours.toFixed(1)} hours of one core. Made by \`node docs/levels.mjs FOLDER --model MODEL --alpaca-eval DIR --fastchat DIR\`.`,
   ...found.words,
-  'Reward models: accuracy in percent and loss on pairs of kinds that they were not trained on, and the deviation of their rewards:',
+  `Reward models: accuracy in percent on ${sizes.heldPairs} pairs of kinds that they were not trained on (95 % interval, Wilson), loss (0.693 without training), and the deviation of their rewards:`,
   table([['', 'accuracy', 'loss', 'deviation'], ...modelRows]),
   `Mean reward in standard deviations of ${found.sft} under each judge, with 95 % intervals over kinds of prompts · as the judge gives it:`,
-  table([['', ...judges], ...rewardsOf(found), ...rewardsOf(control).slice(1)]),
-  'Win rates in percent with 95 % intervals over kinds of prompts; p of the paired permutation test, corrected; at equal length; over training seeds:',
+  table([['', ...judges], ...rewardsOf(found)]),
+  `Under ${outsider}, by the reward model that was learnt from: the runs, their mean, their KL in nats, and how many rollouts they learnt from:`,
   table([
-    ['', 'judge', 'win rate', 'p', 'at equal length', 'over seeds'],
+    ['', 'reward model', 'runs', 'mean', 'KL', 'rollouts'],
+    ...Object.entries(levelRuns).flatMap(([name, dirs]) => byRewardModel(found, name, dirs)),
+  ]),
+  'Win rates in percent with 95 % intervals over kinds of prompts; p of the paired permutation test, corrected; at equal length; over training runs:',
+  table([
+    ['', 'judge', 'win rate', 'p', 'at equal length', 'over runs'],
     ...ratesOf([...found.between, ...found.against]),
-    ...ratesOf(control.against),
   ]),
   'How they write:',
   table([
     ['', 'tokens', 'KL, nats', 'distinct-1', 'distinct-2', 'distinct-3', 'self-BLEU'],
     ...stylesOf(found),
-    ...stylesOf(control).slice(1),
+    ...stylesOf(beside).slice(1),
   ]),
   ...plots.flatMap((name) => {
     const [, title] = /aria-label="([^"]*)"/.exec(readFileSync(at('compare', 'plots', name), 'utf8'))
     return [`${title}:`, `![${title}](levels/${name})`]
   }),
+  'PPO and the control, whose reward model learnt from shuffled preferences, beside the three runs of level 1 with the same seeds:',
+  ...beside.words,
+  table([['', ...judges], ...rewardsOf(beside)]),
+  table([
+    ['', 'judge', 'win rate', 'p', 'at equal length', 'over runs'],
+    ...ratesOf([...beside.between, ...beside.against].filter(({ judge }) => judge === outsider)),
+  ]),
 ].join('\n\n')
 if (small) console.log(figures)
 else {
@@ -293,6 +328,6 @@ else {
   mkdirSync(target)
   for (const name of plots) copyFileSync(at('compare', 'plots', name), join(target, name))
   writeFileSync(join(target, 'findings.json'), `${JSON.stringify(found, null, 2)}\n`)
-  writeFileSync(join(target, 'control.json'), `${JSON.stringify(control, null, 2)}\n`)
+  writeFileSync(join(target, 'beside.json'), `${JSON.stringify(beside, null, 2)}\n`)
   fill(join(here, 'levels.md'), figures)
 }

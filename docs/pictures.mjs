@@ -22,9 +22,10 @@ const plots = readdirSync(here, { recursive: true })
   .filter((name) => name.endsWith('.json') && existsSync(join(here, name.replace(/json$/, 'svg'))))
   .map((name) => ({ file: name.replace(/json$/, 'svg'), drawing: standalone(plotChart(JSON.parse(read(name)))) }))
 
-/** The plots of docs/levels.md, which have their numbers in one file. */
+/** The plots of a comparison that docs/levels.md shows, which have their numbers in one file. */
 for (const [name, drawing] of Object.entries(comparisonPlots(JSON.parse(read('levels/findings.json')))))
-  plots.push({ file: `levels/${name}.svg`, drawing: standalone(drawing) })
+  if (existsSync(join(here, 'levels', `${name}.svg`)))
+    plots.push({ file: `levels/${name}.svg`, drawing: standalone(drawing) })
 
 /** The demo's page, from the numbers of docs/demo.mjs. */
 const demoPage = () => {
