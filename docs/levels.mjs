@@ -248,9 +248,9 @@ const ratesOf = (pairs) =>
     ...[span(pair.controlled?.winRate, percent), span(pair.seeds, percent)],
   ])
 const stylesOf = ({ policies }) =>
-  policies.map(({ name, tokens, kl, distinct, selfBleu }) => [
+  policies.map(({ name, tokens, kl, distinct }) => [
     ...[name, tokens.value.toFixed(1), kl ? span(kl.k1, (x) => x.toFixed(2)) : '–'],
-    ...[...distinct.map((x) => x.toFixed(3)), selfBleu.value.toFixed(1)],
+    ...distinct.map((x) => x.toFixed(3)),
   ])
 /** The judge that no policy has learnt from. */
 const [outsider] = judges
@@ -260,15 +260,15 @@ const rolloutsOf = (dir) => Math.max(...eventsOf(dir).flatMap(({ rollout }) => r
 const byRewardModel = ({ frontiers }, name, dirs) => {
   const { paths } = frontiers.find(({ judge }) => judge === outsider)
   const ends = paths.filter(({ policy }) => policy === name).map(({ points }) => points.at(-1))
-  const numbers = [...new Set(dirs.map((dir) => /-(\d+)-\d+$/.exec(dir)[1]))]
-  return numbers.map((number) => {
-    const own = ends.filter((_, i) => dirs[i].includes(`-${number}-`))
+  const numbers = dirs.map((dir) => /-(\d+)-\d+$/.exec(dir)[1])
+  return [...new Set(numbers)].map((number) => {
+    const own = ends.filter((_, i) => numbers[i] === number)
     const rewards = own.map(({ reward }) => reward.value)
     return [
       ...[name, number, rewards.map(signed).join(', '), signed(rewards.reduce((a, b) => a + b) / rewards.length)],
       own.map(({ kl }) => kl.value.toFixed(1)).join(', '),
       dirs
-        .filter((dir) => dir.includes(`-${number}-`))
+        .filter((_, i) => numbers[i] === number)
         .map(rolloutsOf)
         .join(', '),
     ]
@@ -306,7 +306,7 @@ const figures = [
   ]),
   'How they write:',
   table([
-    ['', 'tokens', 'KL, nats', 'distinct-1', 'distinct-2', 'distinct-3', 'self-BLEU'],
+    ['', 'tokens', 'KL, nats', 'distinct-1', 'distinct-2', 'distinct-3'],
     ...stylesOf(found),
     ...stylesOf(beside).slice(1),
   ]),
