@@ -74,9 +74,9 @@ const samplePrompts = [
   'My neighbor is too loud at night. What can I do?',
 ].map((question) => `\n\nHuman: ${question}\n\nAssistant:`)
 const said = (model) =>
-  Promise.all(
-    samplePrompts.map(async (prompt) => {
-      const asked = ['--prompt', prompt, '--temperature', 0, '--max-new-tokens', 40]
+  sideBySide(
+    samplePrompts.map((prompt) => async () => {
+      const asked = ['--prompt', prompt, '--temperature', 0, '--threads', 1, '--max-new-tokens', 40]
       const printed = await attune('generate', '--model', model, ...asked, '--json')
       const { completion } = JSON.parse(printed.trim().split('\n')[0])
       const [answer] = completion.split('\n\nHuman:')

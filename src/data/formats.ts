@@ -173,6 +173,8 @@ const formatOf = (record: Columns) => {
   return formats.find(({ detect }) => detect(there))
 }
 
+const promptFormat = formats.find(({ name }) => name === 'prompt')!
+
 /** The file's format, or the row's own where rows may be mixed or a column that the format needs is null. */
 const ownFormat = (record: Columns, known: Format): Format => {
   if (known.needs.length && !known.needs.some((column) => record[column] === null)) return known
@@ -275,22 +277,19 @@ export const rowReader = (
         if (!from || !record.parent_id) from = { row, line }
         return made
       }
-      const ownOne = ownFormat(record, format)
-      const isUnrated = ownOne.name === 'unpaired' && isBlankLabel(record.label)
-      if (isUnrated && as !== 'prompt') return { rows: [], skipped: [{ reason: 'no-label' }], unread: [] }
+      const rated = ownFormat(record, format)
+      const isUnrated = rated.name === 'unpaired' && isBlankLabel(record.label)
+      if (isUnrated && (as !== 'prompt' || record.prompt === undefined))
+        return { rows: [], skipped: [{ reason: 'no-label' }], unread: [] }
+      const ownOne = isUnrated ? promptFormat : rated
       const read = mayBeOpen && ownOne.name === 'ranking' && hasNoRanks(record) ? unrankedRow : ownOne.read
       const made = read(
-        // Of a prompt the rating does not matter
-        isUnrated
-          ? { ...record, label: true }
-          : ownOne.name.startsWith('unpaired')
-            ? labels.checked(record, given.label, location)
-            : record,
+        ownOne.name.startsWith('unpaired') ? labels.checked(record, given.label, location) : record,
         location,
       )
       if (!Array.isArray(made))
         return { rows: made.rows, skipped: made.skipped, unread: [], ...('predicted' in made && { beside: made }) }
-      for (const row of made) if (row.kind === 'unpaired' && !isUnrated) labels.count(given.label, row.label)
+      for (const row of made) if (row.kind === 'unpaired') labels.count(given.label, row.label)
       const template = templateOf(record, location)
       const kept = {
         ...(template && { template }),
